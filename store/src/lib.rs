@@ -2,9 +2,11 @@
 
 pub mod alarm;
 pub mod apply;
+pub mod disk;
 pub mod engine;
 pub mod member;
 pub mod metrics;
+pub mod mvcc;
 pub mod quota;
 pub mod raft;
 pub mod rpc;
