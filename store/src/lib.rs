@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod apply;
 pub mod disk;
 pub mod engine;
+pub mod http;
 pub mod member;
 pub mod metrics;
 pub mod mvcc;
