@@ -2,5 +2,6 @@
 
 pub mod apply;
 pub mod engine;
+pub mod mvcc;
 pub mod raft;
 pub mod watch;
