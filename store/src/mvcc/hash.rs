@@ -96,7 +96,7 @@ impl View<'_> {
     /// the buffer holds, in order.
     fn oldest_kept(&self, after: Revision, at: i64, buffer_bytes_max: usize) -> Result<Vec<Kept>, Error> {
         let compact = self.compact_revision();
-        let mut oldest = Oldest { kept: BinaryHeap::new(), bytes: 0, bytes_max: buffer_bytes_max };
+        let mut oldest = Oldest { kept: BinaryHeap::new(), bytes: 0, bytes_max: buffer_bytes_max, ceiling: None };
         let mut result = Ok(());
         let prefix = [schema::KEY_PREFIX];
         self.snapshot().scan(
@@ -159,11 +159,13 @@ struct Oldest {
     kept: BinaryHeap<Kept>,
     bytes: usize,
     bytes_max: usize,
+    /// The smallest that had to go: nothing from there on is held, or the next pass would begin above a gap.
+    ceiling: Option<Revision>,
 }
 
 impl Oldest {
     fn has_room_for(&self, revision: Revision) -> bool {
-        self.bytes < self.bytes_max || self.kept.peek().is_none_or(|largest| revision < largest.revision)
+        self.ceiling.is_none_or(|ceiling| revision < ceiling)
     }
 
     fn offer(&mut self, revision: Revision, kv: &[u8]) {
@@ -176,6 +178,7 @@ impl Oldest {
         while self.bytes > self.bytes_max && self.kept.len() > 1 {
             let gone = self.kept.pop().expect("more than one is held");
             self.bytes -= gone.kv.len() + HELD_BYTES;
+            self.ceiling = Some(gone.revision);
         }
     }
 }

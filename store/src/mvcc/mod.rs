@@ -28,6 +28,11 @@ mod txn;
 mod view;
 mod writer;
 
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod model_test;
+
 pub use compact::Compactor;
 pub use error::Error;
 pub use hash::Hashed;
