@@ -9,7 +9,6 @@ pub mod member;
 pub mod metrics;
 pub mod mvcc;
 pub mod quota;
-pub mod mvcc;
 pub mod raft;
 pub mod rpc;
 pub mod watch;

@@ -22,6 +22,7 @@ mod range_stream;
 mod server;
 mod snapshot_stream;
 pub mod status;
+pub mod upkeep;
 pub mod validate;
 
 #[cfg(test)]
