@@ -317,7 +317,7 @@ fn frames_that_contradict_each_other_are_refused() {
     let family = |name: &str| (Kind::Family, name.as_bytes().to_vec());
     let records = |body: Vec<u8>| (Kind::Records, body);
     let footer = || (Kind::Footer, Footer { hash: 1, families: Vec::new() }.encode());
-    let cases: [(&str, Vec<(Kind, Vec<u8>)>); 7] = [
+    let cases = [
         ("there is a second header", vec![(Kind::Header, header().encode())]),
         ("there are records before the first family", vec![records(record(b"k", b"v"))]),
         ("a family is out of order", vec![family("meta"), family("latest")]),
