@@ -3,4 +3,5 @@
 pub mod apply;
 pub mod engine;
 pub mod raft;
+pub mod snapshot_file;
 pub mod watch;
