@@ -81,9 +81,11 @@ mod tests {
     use super::*;
 
     fn three() -> Endpoints {
-        let nowhere = || Channel::connector("http://nowhere".parse().unwrap(), Default::default(), || async {
-            Err::<tokio::io::DuplexStream, _>(std::io::ErrorKind::ConnectionRefused.into())
-        });
+        let nowhere = || {
+            Channel::connector("http://nowhere".parse().unwrap(), Default::default(), || async {
+                Err::<tokio::io::DuplexStream, _>(std::io::ErrorKind::ConnectionRefused.into())
+            })
+        };
         Endpoints::new(["a", "b", "c"].map(|name| (name.to_owned(), nowhere()))).unwrap()
     }
 

@@ -116,9 +116,9 @@ impl Error {
     #[must_use]
     pub fn message(&self) -> &str {
         match self {
-            Error::Refused { message, .. } | Error::OutcomeUnknown { message, .. } | Error::Unanswered { message, .. } => {
-                message
-            }
+            Error::Refused { message, .. }
+            | Error::OutcomeUnknown { message, .. }
+            | Error::Unanswered { message, .. } => message,
             Error::Cancelled { reason } => reason,
             _ => "",
         }
@@ -142,7 +142,8 @@ impl Error {
         let fate = fate(&status);
         // Its own text says no more than that the transport has failed; the cause is at the end of the chain.
         let cause = innermost(&status).map(ToString::to_string);
-        let (endpoint, code, message) = (endpoint.to_owned(), status.code(), cause.unwrap_or_else(|| status.message().to_owned()));
+        let (endpoint, code, message) =
+            (endpoint.to_owned(), status.code(), cause.unwrap_or_else(|| status.message().to_owned()));
         match (fate, effect) {
             (Fate::NotSent, _) => Error::Unreachable { endpoint, source: message.into() },
             (Fate::Refused, _) => Error::Refused { endpoint, code, message },

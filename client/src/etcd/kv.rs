@@ -160,12 +160,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_prefix_is_its_successor() {
-        for (prefix, end) in [
-            (&b"a"[..], &b"b"[..]),
-            (b"a\xff", b"b"),
-            (b"\xff\xff", b"\0"),
-            (b"", b"\0"),
-        ] {
+        for (prefix, end) in [(&b"a"[..], &b"b"[..]), (b"a\xff", b"b"), (b"\xff\xff", b"\0"), (b"", b"\0")] {
             assert_eq!(prefix_end(prefix), end);
         }
         assert_eq!(super::prefix("").key, "\0");
