@@ -3,9 +3,13 @@
 pub mod alarm;
 pub mod apply;
 pub mod config;
+pub mod data_dir;
 pub mod engine;
+pub mod lease;
+pub mod log;
 pub mod member;
 pub mod metrics;
+pub mod mvcc;
 pub mod quota;
 pub mod raft;
 pub mod rpc;

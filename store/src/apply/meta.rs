@@ -62,3 +62,4 @@ pub(crate) fn applied(snapshot: &dyn Snapshot) -> Result<Option<(u64, u64)>, eng
 pub(crate) fn membership(snapshot: &dyn Snapshot) -> Result<Option<Bytes>, engine::Error> {
     snapshot.get(Family::Meta, MEMBERSHIP)
 }
+pub(crate) fn revision(_s: &dyn Snapshot) -> Result<i64, engine::Error> { todo!() }

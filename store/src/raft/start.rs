@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::Raft;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -236,7 +237,7 @@ impl Running {
                 Err(error) => return Err(failed(&error)),
             }
         }
-        let known = raft.metrics().borrow().membership_config.clone();
+        let known = raft.metrics().borrow_watched().membership_config.clone();
         self.handle.peers().learn(known.nodes());
         Ok(())
     }
