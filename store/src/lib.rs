@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod apply;
 pub mod config;
 pub mod data_dir;
+pub mod disk;
 pub mod engine;
 pub mod lease;
 pub mod log;
