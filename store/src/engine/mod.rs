@@ -5,6 +5,13 @@
 //! and the same batch. A [`Snapshot`] never changes. Two implementations, `rocks` and `mem`, and one conformance suite for both.
 //! Does not: know what the families hold (`schema` does), or log ahead (`store::log` does).
 
+pub mod mem;
+pub mod rocks;
+pub mod schema;
+
+#[cfg(test)]
+mod conformance_test;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -19,7 +26,7 @@ pub enum Family {
     History,
     /// Deleted keys: key → (main, sub) of the tombstone.
     Graves,
-    /// Keys changed since the compact revision → their version at it.
+    /// Versions at the compact revision of keys that have changed since: (main, sub) → encoded `mvccpb.KeyValue`.
     Base,
     /// Lease id → granted and remaining TTL.
     Leases,
