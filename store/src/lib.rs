@@ -8,6 +8,6 @@ pub mod member;
 pub mod metrics;
 pub mod quota;
 pub mod raft;
-pub mod snapshot_file;
 pub mod rpc;
+pub mod snapshot_file;
 pub mod watch;

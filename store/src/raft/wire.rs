@@ -16,9 +16,8 @@ use openraft::vote::RaftLeaderId;
 
 use super::types::{
     AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer, SnapshotMeta,
-    StoredMembership, StreamAppendError, StreamAppendResult, TransferError, TransferRequest, TransferResponse,
-    Vote, VoteRequest, VoteResponse, log_id,
-    term_of,
+    StoredMembership, StreamAppendError, StreamAppendResult, TransferError, TransferRequest, TransferResponse, Vote,
+    VoteRequest, VoteResponse, log_id, term_of,
 };
 
 const BLANK: u8 = 0;
