@@ -1,6 +1,7 @@
 //! Fairlead's store: an etcd v3 server on openraft and RocksDB.
 
 pub mod alarm;
+pub mod auto_compaction;
 pub mod apply;
 pub mod config;
 pub mod data_dir;

@@ -15,11 +15,7 @@ use openraft::entry::RaftEntry;
 use openraft::vote::RaftLeaderId;
 
 use super::types::{
-<<<<<<< HEAD
     AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer,
-=======
-    AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer, SnapshotMeta,
->>>>>>> net
     StoredMembership, StreamAppendError, StreamAppendResult, TransferError, TransferRequest, TransferResponse, Vote,
     VoteRequest, VoteResponse, log_id, term_of,
 };
