@@ -1,8 +1,8 @@
 //! Fairlead's store: an etcd v3 server on openraft and RocksDB.
 
 pub mod alarm;
-pub mod auto_compaction;
 pub mod apply;
+pub mod auto_compaction;
 pub mod config;
 pub mod data_dir;
 pub mod disk;
