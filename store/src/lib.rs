@@ -4,6 +4,8 @@ pub mod alarm;
 pub mod apply;
 pub mod config;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod member;
 pub mod metrics;
 pub mod quota;

@@ -2,6 +2,6 @@
 
 mod consensus;
 mod types;
-mod wire;
+pub(crate) mod wire;
 
 pub use consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
