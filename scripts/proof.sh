@@ -20,8 +20,7 @@ mkdir -p docs/proof
 } >"$out"
 
 status=0
-FAIRLEAD_PROOF=1 cargo test --workspace --features failpoints --locked --package fairlead-chaos-tests --package fairlead-store \
-    -- --nocapture --test-threads 1 2>&1 | tee -a "$out" || status=$?
+FAIRLEAD_PROOF=1 cargo test --workspace --features failpoints --locked --tests -- --nocapture --test-threads 1 2>&1 | tee -a "$out" || status=$?
 if [ "$status" -eq 0 ]; then
     printf 'proof: passed, see %s\n' "$out"
 else
