@@ -162,7 +162,7 @@ impl Store {
         for listener in listeners.peers {
             tasks.spawn(serve(listener, peer_routes.clone(), stop.clone()));
         }
-        spawn_rooms(&mut tasks, &config, &running.handle, rooms, &stop);
+        spawn_rooms(&mut tasks, &config, &running.handle, rooms, &context.metrics, &stop);
         running.go(&membership).await?;
         let separate = !listeners.http.is_empty();
         let grpc = rpc::routes(context.clone());
@@ -293,6 +293,7 @@ fn spawn_rooms(
     config: &Config,
     handle: &Handle,
     rooms: Rooms,
+    metrics: &Metrics,
     stop: &CancellationToken,
 ) {
     let Rooms { mvcc, compactor, hub, tables, reserve } = rooms;
@@ -304,9 +305,12 @@ fn spawn_rooms(
     });
     let compacting = stop.clone();
     tasks.spawn(async move { Ok(compactor.run(compacting).await?) });
-    let (leader, expiring) = (handle.clone(), stop.clone());
+    let expired = metrics.server.lease_expired_total.clone();
+    let leases = lease::Config::new(config.election_timeout);
+    let expiry = lease::Expiry::new(tables.lessor, Arc::new(handle.clone()), leases, expired);
+    let expiring = stop.clone();
     tasks.spawn(async move {
-        raft::leases(leader, tables, expiring).await;
+        expiry.run(expiring).await;
         Ok(())
     });
     let asking = stop.clone();
