@@ -2,5 +2,6 @@
 
 pub mod apply;
 pub mod engine;
+pub mod log;
 pub mod raft;
 pub mod watch;
