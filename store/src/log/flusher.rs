@@ -82,16 +82,13 @@ async fn flush(writer: &mut Writer, shared: &Shared, mut group: Group) -> Result
         return Err(error);
     }
     shared.durable(&group.ops, group.bytes);
-    let mut newest = None;
-    for queued in group.ops {
+    let newest = group.ops.iter().rposition(|queued| matches!(queued.op, Op::Entries(..)));
+    for (place, queued) in group.ops.into_iter().enumerate() {
         match queued.op {
-            Op::Entries(_, done) => newest = Some(done),
+            Op::Entries(_, done) if Some(place) == newest => done(Ok(())),
             Op::Vote(_, answer) | Op::Reset(_, Some(answer)) => reply(answer, Ok(())),
-            Op::Truncate(_) | Op::Purge(_) | Op::Reset(_, None) => {}
+            Op::Entries(..) | Op::Truncate(_) | Op::Purge(_) | Op::Reset(_, None) => {}
         }
-    }
-    if let Some(done) = newest {
-        done(Ok(()));
     }
     writer.drop_purged()
 }

@@ -3,6 +3,7 @@
 //! For `fairlead data verify`, for fuzzing, and for tests. Opening a log checks less: see `recovery`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::disk::Disk;
 use super::recovery::{self, clamp_committed};
@@ -46,7 +47,7 @@ pub fn inspect(disk: &dyn Disk, dir: &Path) -> Result<Option<Inspection>, Error>
             inspection.segments.push(SegmentReport { path, records, end: found.end });
             continue;
         };
-        let mut scan = Scan::new(segment, PREAMBLE_BYTES as u64);
+        let mut scan = Scan::new(Arc::clone(segment), PREAMBLE_BYTES as u64);
         let mut records = 0;
         while scan.offset() < end {
             let offset = scan.offset();

@@ -193,7 +193,8 @@ async fn slow_disk_group_size() {
             }),
         );
     }
-    let vote = log.save_vote(Bytes::from_static(b"barrier"));
+    let mut vote = Box::pin(log.save_vote(Bytes::from_static(b"barrier")));
+    assert!(futures::poll!(&mut vote).is_pending());
     disk.hold_syncs(false);
     vote.await.unwrap();
     assert_eq!(counts_since(&disk, before).syncs, 2, "all that came during a sync goes with the next one");

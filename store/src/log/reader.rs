@@ -4,9 +4,10 @@
 //! under way ends the read early, so that entries of before and after the cut never stand side by side.
 //! Does not: keep what it reads, or hold the lock while it reads a file. Blocks while it does.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use super::index::{Points, Span};
+use super::index::Points;
 use super::record::Kind;
 use super::segment::{PREAMBLE_BYTES, Scan, Segment};
 use super::tail::Shared;
@@ -16,6 +17,7 @@ use super::{Entry, Error, LogId};
 pub(super) fn read(shared: &Shared, from: u64, to: u64, bytes_max: usize) -> Result<Vec<Entry>, Error> {
     let mut out = Taken { entries: Vec::new(), bytes: 0, bytes_max };
     let mut cuts = None;
+    let mut walk: Option<Scan> = None;
     loop {
         let next = from + out.entries.len() as u64;
         let mut span = {
@@ -43,16 +45,23 @@ pub(super) fn read(shared: &Shared, from: u64, to: u64, bytes_max: usize) -> Res
                 }
                 break;
             }
-            let mut span = tail.table.locate(next).ok_or_else(|| unplaced(next, &tail.table.active().path))?;
+            let mut span = tail
+                .table
+                .locate(next)
+                .ok_or_else(|| corrupt(tail.table.active(), 0, format!("entry {next} is nowhere in the log")))?;
             span.end = span.end.min(end).min(tail.cache_first());
             span
         };
         match span.offset.take() {
             None => load_points(&span.segment)?,
             Some(offset) => {
-                if !read_span(&span, offset, next, &mut out)? {
+                let number = span.segment.number;
+                let goes_on = |scan: &Scan| scan.segment().number == number && scan.offset() == offset;
+                let mut scan = walk.take().filter(goes_on).unwrap_or_else(|| Scan::new(span.segment, offset));
+                if !read_span(&mut scan, next..span.end, &mut out)? {
                     break;
                 }
+                walk = Some(scan);
             }
         }
     }
@@ -78,13 +87,15 @@ impl Taken {
     }
 }
 
-/// Reads from `next` to the span's end. Returns whether there was room for all of it.
-fn read_span(span: &Span, offset: u64, mut next: u64, out: &mut Taken) -> Result<bool, Error> {
-    let mut scan = Scan::new(&span.segment, offset);
-    while next < span.end {
-        let at = scan.offset();
-        let corrupt = |reason: String| Error::Corrupt { path: span.segment.path.clone(), offset: at, reason };
-        let met = scan.next()?.map_err(|flaw| corrupt(flaw.to_string()))?;
+/// Reads the entries of `indices`, which follow one another from the walk's place on. Returns whether there was room for all.
+fn read_span(scan: &mut Scan, indices: Range<u64>, out: &mut Taken) -> Result<bool, Error> {
+    let mut next = indices.start;
+    while next < indices.end {
+        let offset = scan.offset();
+        let met = match scan.next()? {
+            Ok(met) => met,
+            Err(flaw) => return Err(corrupt(scan.segment(), offset, flaw.to_string())),
+        };
         match (met.header.kind, met.header.id) {
             (Kind::Entry, Some(id)) if id.index == next => {
                 if !out.take(Entry { id, payload: met.payload }) {
@@ -93,7 +104,7 @@ fn read_span(span: &Span, offset: u64, mut next: u64, out: &mut Taken) -> Result
                 next += 1;
             }
             (Kind::Entry, Some(LogId { index, .. })) if index > next => {
-                return Err(corrupt(format!("entry {index} stands where {next} should")));
+                return Err(corrupt(scan.segment(), offset, format!("entry {index} stands where {next} should")));
             }
             _ => {}
         }
@@ -102,17 +113,13 @@ fn read_span(span: &Span, offset: u64, mut next: u64, out: &mut Taken) -> Result
 }
 
 /// Walks a segment of an earlier run once, to know where its entries stand.
-fn load_points(segment: &Segment) -> Result<(), Error> {
+fn load_points(segment: &Arc<Segment>) -> Result<(), Error> {
     let mut points = Points::default();
     let end = segment.end.get().copied().unwrap_or(segment.bytes);
-    let mut scan = Scan::new(segment, PREAMBLE_BYTES as u64);
+    let mut scan = Scan::new(Arc::clone(segment), PREAMBLE_BYTES as u64);
     while scan.offset() < end {
-        let at = scan.offset();
-        let met = scan.next()?.map_err(|flaw| Error::Corrupt {
-            path: segment.path.clone(),
-            offset: at,
-            reason: flaw.to_string(),
-        })?;
+        let offset = scan.offset();
+        let met = scan.next()?.map_err(|flaw| corrupt(segment, offset, flaw.to_string()))?;
         points.record(&met);
     }
     // Another reader may have been faster; it found the same.
@@ -120,6 +127,6 @@ fn load_points(segment: &Segment) -> Result<(), Error> {
     Ok(())
 }
 
-fn unplaced(index: u64, path: &std::path::Path) -> Error {
-    Error::Corrupt { path: path.to_path_buf(), offset: 0, reason: format!("entry {index} is nowhere in the log") }
+fn corrupt(segment: &Segment, offset: u64, reason: String) -> Error {
+    Error::Corrupt { path: segment.path.clone(), offset, reason }
 }

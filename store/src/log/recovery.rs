@@ -114,7 +114,7 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, names: &[String]) -> Result<Opti
     }
     superfluous.extend(numbers.range(..replay.first_segment).map(|number| segment::name(*number)));
     let mut firsts: Vec<_> = replay.points.first().map(|first| (first, newest)).into_iter().collect();
-    let mut segments = VecDeque::from([Arc::new(segment)]);
+    let mut segments = VecDeque::from([segment]);
     let mut successor = head;
     for number in (replay.first_segment..newest).rev() {
         if !numbers.contains(&number) {
@@ -123,10 +123,10 @@ pub(super) fn read(disk: &dyn Disk, dir: &Path, names: &[String]) -> Result<Opti
         let (segment, head, ..) = open_segment(disk, dir, number)?;
         if segment.end.set(successor.previous_end).is_err() || successor.previous_end > segment.bytes {
             let reason = "its successor says that it ends behind its end".to_owned();
-            return Err(Error::Corrupt { path: segment.path, offset: successor.previous_end, reason });
+            return Err(Error::Corrupt { path: segment.path.clone(), offset: successor.previous_end, reason });
         }
         firsts.extend(successor.previous_first.map(|first| (first, number)));
-        segments.push_front(Arc::new(segment));
+        segments.push_front(segment);
         successor = head;
     }
     firsts.reverse();
@@ -140,8 +140,8 @@ impl Replay {
     }
 
     /// Walks from `from` to the last good record's end.
-    fn run(&mut self, segment: &Segment, from: u64) -> Result<u64, Error> {
-        let mut scan = Scan::new(segment, from);
+    fn run(&mut self, segment: &Arc<Segment>, from: u64) -> Result<u64, Error> {
+        let mut scan = Scan::new(Arc::clone(segment), from);
         loop {
             let at = scan.offset();
             let flaw = match scan.next()? {
@@ -155,7 +155,7 @@ impl Replay {
                 Ok(_) => Flaw::Header,
                 Err(flaw) => flaw,
             };
-            let mut rest = Scan::new(segment, at);
+            let mut rest = Scan::new(Arc::clone(segment), at);
             if let Some(proof) = rest.find_proof_of_sync(self.life)? {
                 return Err(damaged(segment, at, format!("{flaw}; the record at {proof} says that it was durable")));
             }
@@ -213,12 +213,13 @@ fn damaged(segment: &Segment, offset: u64, reason: String) -> Error {
     Error::Corrupt { path: segment.path.clone(), offset, reason }
 }
 
-fn open_segment(disk: &dyn Disk, dir: &Path, number: u64) -> Result<(Segment, Head, u32, u64), Error> {
+fn open_segment(disk: &dyn Disk, dir: &Path, number: u64) -> Result<(Arc<Segment>, Head, u32, u64), Error> {
     let path = dir.join(segment::name(number));
     let file = disk.open(&path).map_err(Error::io("open", &path))?;
     let (head, life, from) = Head::read(&*file, &path, number)?;
     let bytes = head.segment_bytes;
-    Ok((Segment { number, path, file, bytes, end: OnceLock::new(), points: OnceLock::new() }, head, life, from))
+    let segment = Segment { number, path, file, bytes, end: OnceLock::new(), points: OnceLock::new() };
+    Ok((Arc::new(segment), head, life, from))
 }
 
 /// The first segment of a new log.
@@ -276,7 +277,9 @@ fn collect_spares(disk: &dyn Disk, dir: &Path, config: &Config, names: &[String]
         let path = dir.join(name);
         let file = disk.open(&path).map_err(Error::io("open", &path))?;
         let size = file.size().map_err(Error::io("look at", &path))?;
-        if size != config.segment_bytes || spares.len() >= config.spare_segments_max {
+        // One that was being made has a number that will come again: its name must be free by then.
+        let is_new = name.ends_with(".new");
+        if is_new || size != config.segment_bytes || spares.len() >= config.spare_segments_max {
             disk.unlink(&path).map_err(Error::io("remove", &path))?;
             continue;
         }

@@ -197,8 +197,8 @@ pub(super) struct Met {
 }
 
 /// A walk over a segment's records. Memory: a chunk, or the largest record.
-pub(super) struct Scan<'a> {
-    segment: &'a Segment,
+pub(super) struct Scan {
+    segment: Arc<Segment>,
     /// Where the next record stands.
     offset: u64,
     /// Where the records end, or the file.
@@ -207,11 +207,16 @@ pub(super) struct Scan<'a> {
     chunk_at: u64,
 }
 
-impl<'a> Scan<'a> {
+impl Scan {
     /// From the record at `offset` on.
-    pub(super) fn new(segment: &'a Segment, offset: u64) -> Self {
+    pub(super) fn new(segment: Arc<Segment>, offset: u64) -> Self {
         let limit = segment.end.get().copied().unwrap_or(segment.bytes);
         Self { segment, offset, limit, chunk: Bytes::new(), chunk_at: offset }
+    }
+
+    /// What it walks over.
+    pub(super) fn segment(&self) -> &Segment {
+        &self.segment
     }
 
     /// Where the next record stands.

@@ -209,7 +209,7 @@ pub(super) fn reply(answer: Answer, result: Result<(), Error>) {
 
 /// The index after `last`.
 pub(super) fn next_index(last: Option<LogId>) -> u64 {
-    last.map_or(0, |last| last.index + 1)
+    last.map_or(0, |last| last.index.saturating_add(1))
 }
 
 impl Tail {

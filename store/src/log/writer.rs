@@ -306,7 +306,7 @@ impl Writer {
                     }
                     return Ok((path, file, bytes));
                 }
-                Err(e) if e.kind() == io::ErrorKind::StorageFull => {
+                Err(e) if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                     if !is_waiting {
                         is_waiting = true;
                         tracing::error!(path = %path.display(), bytes, "no space for a new raft log segment; waiting");

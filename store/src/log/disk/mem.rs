@@ -235,6 +235,7 @@ impl Disk for MemDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut inner = self.change()?;
         let file = inner.find(from)?;
+        assert!(!inner.names.contains_key(to), "a rename to a free name");
         inner.names.remove(from);
         inner.names.insert(to.to_path_buf(), file);
         inner.unsynced_names.push(NameChange::Rename(from.to_path_buf(), to.to_path_buf()));
