@@ -23,12 +23,8 @@ mod state_machine;
 mod timing;
 mod transfer;
 mod types;
-<<<<<<< HEAD
 mod watchdog;
-mod wire;
-=======
 pub(crate) mod wire;
->>>>>>> house
 
 pub use consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
 pub use network::Dial;
