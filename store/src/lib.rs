@@ -11,6 +11,7 @@ pub mod lease;
 pub mod log;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod http;
 pub mod member;
 pub mod metrics;
 pub mod mvcc;

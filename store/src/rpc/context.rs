@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use super::snapshot_stream::Snapshots;
 use super::status::STOPPED;
 use crate::alarm::Alarms;
 use crate::disk::Reserve;
@@ -75,6 +76,8 @@ pub struct Parts {
     pub mvcc: Mvcc,
     /// Leases, for listing.
     pub leases: Arc<dyn Leases>,
+    /// Backups for clients.
+    pub snapshots: Arc<dyn Snapshots>,
     /// Members by id.
     pub members: Members,
     /// Active alarms.
