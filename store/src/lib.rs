@@ -2,12 +2,18 @@
 
 pub mod alarm;
 pub mod apply;
+pub mod auto_compaction;
 pub mod config;
+pub mod data_dir;
+pub mod disk;
 pub mod engine;
+pub mod lease;
+pub mod log;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod member;
 pub mod metrics;
+pub mod mvcc;
 pub mod quota;
 pub mod raft;
 pub mod rpc;

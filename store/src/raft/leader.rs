@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use openraft::ServerState;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{Instant as _, ServerState};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +53,7 @@ struct Belief {
 }
 
 fn believe(node: &Node) -> Belief {
-    let metrics = node.raft().metrics().borrow().clone();
+    let metrics = node.raft().metrics().borrow_watched().clone();
     let lease = node.timing().lease();
     let me = node.identity().member;
     let proof = match metrics.state {
@@ -60,7 +61,7 @@ fn believe(node: &Node) -> Belief {
         ServerState::Leader if metrics.membership_config.voter_ids().count() <= 1 => {
             return Belief { leader: Some(me), until: None };
         }
-        ServerState::Leader => metrics.last_quorum_acked.map(|acked| *acked.0),
+        ServerState::Leader => metrics.last_quorum_acked.map(|acked| Instant::now() - acked.elapsed()),
         _ => node.heard().at(),
     };
     let until = proof.map(|at| at + lease);
@@ -85,7 +86,7 @@ pub(crate) async fn follow(node: Arc<Node>, leader: watch::Sender<Option<MemberI
             seen = believed;
             node.metrics().server.leader_changes_seen_total.inc();
         }
-        let leading = node.raft().metrics().borrow().state == ServerState::Leader;
+        let leading = node.raft().metrics().borrow_watched().state == ServerState::Leader;
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,

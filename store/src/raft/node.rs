@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fairlead_proto::peer::{ProposeReply, propose_reply::Outcome};
+use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{Raft, ReadPolicy, ServerState};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -154,7 +155,7 @@ impl Node {
 
     /// The leader that openraft names, heard or not.
     fn named_leader(&self) -> Option<u64> {
-        self.raft().server_metrics().borrow().current_leader
+        self.raft().server_metrics().borrow_watched().current_leader
     }
 
     /// The leader for a reply's hint; 0 where none is known.
@@ -164,7 +165,7 @@ impl Node {
 
     /// Whether this member leads by its own account; only a round proves it.
     pub(super) fn leads(&self) -> bool {
-        self.raft().server_metrics().borrow().state == ServerState::Leader
+        self.raft().server_metrics().borrow_watched().state == ServerState::Leader
     }
 
     /// Waits until a leader is named.
@@ -435,7 +436,7 @@ impl Node {
     #[must_use]
     pub fn status(&self) -> RaftStatus {
         let metrics = self.raft().metrics();
-        let metrics = metrics.borrow();
+        let metrics = metrics.borrow_watched();
         let next = |index: Option<u64>| index.map_or(0, |index| index + 1);
         let me = self.identity().member;
         RaftStatus {

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::answers::{Answers, Waiter};
+use super::answers::Waiter;
 use super::consensus::Unserved;
 use super::network::Forwarded;
 use super::node::Node;

@@ -40,6 +40,10 @@ impl Rounds {
 
     /// Joins the next round.
     pub(crate) async fn join(&self) -> Attempt {
+        self.enter().await.unwrap_or(None)
+    }
+
+    fn enter(&self) -> oneshot::Receiver<Attempt> {
         let (waiter, result) = oneshot::channel();
         let mut state = self.state.lock().expect("no holder panics");
         state.waiting.push(waiter);
@@ -48,8 +52,7 @@ impl Rounds {
             let first = std::mem::take(&mut state.waiting);
             tokio::spawn(self.clone().run(first));
         }
-        drop(state);
-        result.await.unwrap_or(None)
+        result
     }
 
     /// Runs rounds as long as reads wait.

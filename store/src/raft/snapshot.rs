@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::RaftSnapshotBuilder;
-use prometheus::{Histogram, IntCounter, IntGauge};
 use tokio::io::AsyncWriteExt;
 
 use super::state_dir::{Generation, StateDir};
 use super::types::{SnapshotMeta, TypeConfig, log_id, term_of};
 use super::wire;
 use crate::apply::meta;
+use crate::metrics::Metrics;
 use crate::snapshot_file::{self, AppliedId, Header};
 
 type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotData>;
@@ -27,20 +27,6 @@ pub(crate) enum SnapshotData {
     Here,
     /// A generation that was received and verified.
     Staged(Generation),
-}
-
-/// Counters of sending and receiving snapshots, by etcd's names in `crate::metrics`.
-#[derive(Clone, Debug)]
-pub(crate) struct Metrics {
-    pub(crate) sends: IntCounter,
-    pub(crate) send_failures: IntCounter,
-    pub(crate) sends_inflight: IntGauge,
-    pub(crate) send_seconds: Histogram,
-    pub(crate) receives: IntCounter,
-    pub(crate) receive_failures: IntCounter,
-    pub(crate) receives_inflight: IntGauge,
-    pub(crate) receive_seconds: Histogram,
-    pub(crate) installing: IntGauge,
 }
 
 /// Writes this member's state as a snapshot file.

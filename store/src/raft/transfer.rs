@@ -1,5 +1,6 @@
 //! Leadership handed over: by `MoveLeader`, and before this member stops.
 
+use openraft::async_runtime::watch::WatchReceiver;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -36,7 +37,7 @@ pub(super) async fn step_down(node: &Node, most: Duration) {
     let voters: Vec<u64> = node.raft().voter_ids().filter(|id| *id != me).collect();
     let target = {
         let metrics = node.raft().metrics();
-        let metrics = metrics.borrow();
+        let metrics = metrics.borrow_watched();
         let matching = |id: &u64| metrics.replication.as_ref().and_then(|all| all.get(id)).cloned().flatten();
         voters.into_iter().max_by_key(|id| matching(id))
     };

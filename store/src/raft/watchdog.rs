@@ -3,6 +3,7 @@
 //! openraft keeps serving stale metrics after a panic or a storage error in its core; peers and clients would wait on a
 //! member that only looks alive.
 
+use openraft::async_runtime::watch::WatchReceiver;
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;

@@ -15,7 +15,7 @@ use openraft::entry::RaftEntry;
 use openraft::vote::RaftLeaderId;
 
 use super::types::{
-    AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer, SnapshotMeta,
+    AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer,
     StoredMembership, StreamAppendError, StreamAppendResult, TransferError, TransferRequest, TransferResponse, Vote,
     VoteRequest, VoteResponse, log_id, term_of,
 };
@@ -327,19 +327,6 @@ pub(crate) fn decode_transfer_response(mut buf: Bytes) -> Result<TransferRespons
     })
 }
 
-/// What a snapshot's file says of itself: the last applied entry and the membership.
-pub(crate) fn encode_snapshot_meta(meta: &SnapshotMeta) -> Bytes {
-    let mut out = BytesMut::new();
-    put_log_id(meta.last_log_id.as_ref(), &mut out);
-    out.put_slice(&encode_stored_membership(&meta.last_membership));
-    out.freeze()
-}
-
-pub(crate) fn decode_snapshot_meta(mut buf: Bytes) -> Result<SnapshotMeta> {
-    let last_log_id = get_log_id(&mut buf)?;
-    Ok(SnapshotMeta { last_log_id, last_membership: decode_stored_membership(buf)? })
-}
-
 /// A vote alone, as the log keeps it.
 pub(crate) fn encode_vote(vote: &Vote) -> Bytes {
     let mut out = BytesMut::new();
@@ -420,10 +407,7 @@ mod tests {
         ] {
             assert_eq!(decode_transfer_response(encode_transfer_response(&response)), Ok(response));
         }
-        let meta = SnapshotMeta {
-            last_log_id: Some(log_id(4, 5)),
-            last_membership: StoredMembership::new(Some(log_id(0, 0)), membership()),
-        };
-        assert_eq!(decode_snapshot_meta(encode_snapshot_meta(&meta)), Ok(meta));
+        let stored = StoredMembership::new(Some(log_id(0, 0)), membership());
+        assert_eq!(decode_stored_membership(encode_stored_membership(&stored)), Ok(stored));
     }
 }

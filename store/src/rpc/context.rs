@@ -4,11 +4,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
+use super::status::STOPPED;
 use crate::alarm::Alarms;
+use crate::disk::Reserve;
 use crate::member::Members;
 use crate::metrics::Metrics;
+use crate::mvcc::{Mvcc, View};
 use crate::quota::Quota;
 use crate::raft::Consensus;
 
@@ -21,6 +26,8 @@ pub struct Limits {
     pub txn_ops_max: usize,
     /// Keys that a read may touch on the runtime's own threads; a larger one goes to the blocking threads.
     pub read_inline_keys_max: i64,
+    /// Such larger reads at once; more of them wait their turn.
+    pub reads_large_inflight_max: usize,
     /// A unary call that takes longer is logged (`--warning-unary-request-duration`; etcd's default 300 ms).
     pub slow_request: Duration,
     /// `--election-timeout` (etcd's default 1 s): without a leader for three of them, calls that need one are refused.
@@ -33,6 +40,7 @@ impl Default for Limits {
             request_bytes_max: 1_572_864,
             txn_ops_max: 128,
             read_inline_keys_max: 64,
+            reads_large_inflight_max: 32,
             slow_request: Duration::from_millis(300),
             election_timeout: Duration::from_secs(1),
         }
@@ -63,6 +71,8 @@ pub trait Leases: Send + Sync + 'static {
 pub struct Parts {
     /// The replicated log.
     pub consensus: Arc<dyn Consensus>,
+    /// The key space.
+    pub mvcc: Mvcc,
     /// Leases, for listing.
     pub leases: Arc<dyn Leases>,
     /// Members by id.
@@ -71,6 +81,8 @@ pub struct Parts {
     pub alarms: Alarms,
     /// How large the state may grow.
     pub quota: Quota,
+    /// What is kept free of the device.
+    pub disk: Reserve,
     /// Bounds.
     pub limits: Limits,
     /// All metrics.
@@ -79,17 +91,70 @@ pub struct Parts {
     pub shutdown: CancellationToken,
 }
 
+struct Shared {
+    parts: Parts,
+    reads_large: Semaphore,
+    raising_no_space: Mutex<()>,
+}
+
 /// The parts, shared. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
-    parts: Arc<Parts>,
+    shared: Arc<Shared>,
 }
 
 impl Context {
     /// Shares `parts`.
     #[must_use]
     pub fn new(parts: Parts) -> Context {
-        Context { parts: Arc::new(parts) }
+        let reads_large = Semaphore::new(parts.limits.reads_large_inflight_max);
+        Context { shared: Arc::new(Shared { parts, reads_large, raising_no_space: Mutex::new(()) }) }
+    }
+
+    /// Reads on a view of now: here where the read is small, on a blocking thread where it is large.
+    ///
+    /// # Errors
+    /// Where the member is stopping.
+    ///
+    /// # Cancel safety
+    /// A dropped large read runs to its end and its answer is lost.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        large: bool,
+        f: impl FnOnce(&View<'_>) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        let open = Open::new(&self.metrics);
+        if !large {
+            return Ok(self.mvcc.read(f));
+        }
+        let _turn = self.shared.reads_large.acquire().await.map_err(|_| STOPPED)?;
+        let mvcc = self.mvcc.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let _open = open;
+            mvcc.read(f)
+        });
+        read.await.map_err(|error| if error.is_panic() { Status::internal("a read panicked") } else { STOPPED.into() })
+    }
+
+    /// Held while the NOSPACE alarm is being raised.
+    pub(super) fn raising_no_space(&self) -> &Mutex<()> {
+        &self.shared.raising_no_space
+    }
+}
+
+/// A read in progress, counted as etcd counts open read transactions.
+struct Open(prometheus::IntGauge);
+
+impl Open {
+    fn new(metrics: &Metrics) -> Open {
+        metrics.mvcc.db_open_read_transactions.inc();
+        Open(metrics.mvcc.db_open_read_transactions.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
@@ -97,6 +162,6 @@ impl Deref for Context {
     type Target = Parts;
 
     fn deref(&self) -> &Parts {
-        &self.parts
+        &self.shared.parts
     }
 }

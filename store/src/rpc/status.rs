@@ -7,6 +7,7 @@
 use tonic::{Code, Status};
 
 use crate::apply::Refusal;
+use crate::mvcc;
 use crate::raft::Unserved;
 
 /// A refusal with a fixed code and text.
@@ -108,6 +109,19 @@ impl From<Refusal> for Status {
 impl From<Unserved> for Status {
     fn from(unserved: Unserved) -> Status {
         Known::from(unserved).into()
+    }
+}
+
+impl From<mvcc::Error> for Status {
+    fn from(error: mvcc::Error) -> Status {
+        match error {
+            mvcc::Error::Compacted => COMPACTED.into(),
+            mvcc::Error::FutureRevision => FUTURE_REV.into(),
+            broken => {
+                tracing::error!(error = %broken, "reading the state failed");
+                Status::internal(broken.to_string())
+            }
+        }
     }
 }
 

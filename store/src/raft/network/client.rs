@@ -25,7 +25,7 @@ use super::hello::{self, Identity, Incarnations};
 use super::{append, snapshot};
 
 /// Makes a lazy channel to a peer URL.
-pub(crate) type Dial = Arc<dyn Fn(&str) -> Channel + Send + Sync>;
+pub type Dial = Arc<dyn Fn(&str) -> Channel + Send + Sync>;
 
 /// Puts the hello on each call.
 #[derive(Clone)]

@@ -12,7 +12,8 @@ mod hello;
 mod server;
 mod snapshot;
 
-pub(crate) use client::{Dial, Factory, Peers};
+pub use client::Dial;
+pub(crate) use client::{Factory, Peers};
 pub(crate) use forward::Forwarded;
 pub(crate) use hello::{Identity, Incarnations};
-pub(crate) use server::{PeerService, services};
+pub(crate) use server::services;

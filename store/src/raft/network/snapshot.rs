@@ -40,8 +40,9 @@ pub(super) async fn send(
     tracing::info!(target: "raft", peer = %format_args!("{target:x}"), "sending a snapshot");
     let (frames, outgoing) = mpsc::channel(SNAPSHOT_CHUNKS_MAX);
     let exporter = exporter.clone();
-    let metrics = exporter.metrics().clone();
-    metrics.sends_inflight.inc();
+    let network = exporter.metrics().network.clone();
+    let label = format!("{target:x}");
+    network.snapshot_send_inflights_total.with_label_values(&[&label]).inc();
     let started = std::time::Instant::now();
     let writer = tokio::task::spawn_blocking(move || write(&exporter, &vote, frames));
     let install = async {
@@ -55,14 +56,15 @@ pub(super) async fn send(
         closed = cancel => Err(StreamingError::Closed(closed)),
         result = install => result,
     };
-    metrics.sends_inflight.dec();
+    network.snapshot_send_inflights_total.with_label_values(&[&label]).dec();
     match &result {
         Ok(_) => {
-            metrics.sends.inc();
-            metrics.send_seconds.observe(started.elapsed().as_secs_f64());
+            network.snapshot_send_success.with_label_values(&[&label]).inc();
+            let seconds = started.elapsed().as_secs_f64();
+            network.snapshot_send_total_duration_seconds.with_label_values(&[&label]).observe(seconds);
         }
         Err(error) => {
-            metrics.send_failures.inc();
+            network.snapshot_send_failures.with_label_values(&[&label]).inc();
             tracing::warn!(target: "raft", peer = %format_args!("{target:x}"), %error, "snapshot was not installed");
         }
     }

@@ -1,0 +1,3 @@
+//! What the one binary can be: a file per subcommand.
+
+pub(crate) mod store;
