@@ -11,6 +11,7 @@
 mod answers;
 mod consensus;
 mod leader;
+mod leases;
 mod log_store;
 mod network;
 mod node;

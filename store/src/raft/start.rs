@@ -201,6 +201,7 @@ pub async fn start(
     let raft = raft.map_err(|error| Error::Raft(error.to_string()))?;
 
     let (leader, follow_leader) = watch::channel(None);
+    let (leading, follow_leading) = watch::channel(None);
     let incoming = config.data_dir.join("member").join("snap");
     let parts = Parts {
         raft,
@@ -213,6 +214,7 @@ pub async fn start(
         incoming,
         applied,
         leader: follow_leader,
+        leading: follow_leading,
         timing,
         request_bytes_max,
         inflight_bytes_max: PROPOSALS_INFLIGHT_BYTES_MAX,
@@ -221,7 +223,8 @@ pub async fn start(
     };
     let node = Node::new(parts);
     let mut tasks = JoinSet::new();
-    tasks.spawn(leader::follow(Arc::clone(&node), leader, shutdown.clone()));
+    let followed = leader::Followed { leader, leading };
+    tasks.spawn(leader::follow(Arc::clone(&node), followed, shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
     tasks.spawn(watchdog::watch(Arc::clone(&node), shutdown));
     Ok(Running { handle: Handle(node), tasks, log: opened.log })
