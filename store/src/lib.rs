@@ -15,6 +15,7 @@ pub mod member;
 pub mod metrics;
 pub mod mvcc;
 pub mod quota;
+pub mod log;
 pub mod raft;
 pub mod rpc;
 pub mod snapshot_file;
