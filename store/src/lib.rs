@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod mvcc;
 pub mod quota;
 pub mod log;
+pub mod mvcc;
 pub mod raft;
 pub mod rpc;
 pub mod snapshot_file;
