@@ -12,6 +12,7 @@ pub mod log;
 pub mod member;
 pub mod metrics;
 pub mod mvcc;
+pub mod net;
 pub mod quota;
 pub mod raft;
 pub mod rpc;
