@@ -9,6 +9,8 @@ pub mod disk;
 pub mod engine;
 pub mod lease;
 pub mod log;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod member;
 pub mod metrics;
 pub mod mvcc;

@@ -22,12 +22,17 @@ pub(crate) fn incarnation_key(member: u64) -> Bytes {
     [INCARNATION, &member.to_be_bytes()].concat().into()
 }
 
+/// [from, to) of all incarnations.
+pub(crate) fn incarnation_range() -> (Bytes, Bytes) {
+    (Bytes::from_static(INCARNATION), [INCARNATION, &[0xff; 9]].concat().into())
+}
+
 /// All members' incarnations.
 pub(crate) fn incarnations(snapshot: &dyn Snapshot) -> Result<HashMap<u64, u64>, engine::Error> {
     let number = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).ok().map(u64::from_be_bytes);
     let mut found = HashMap::new();
-    let end = [INCARNATION, &[0xff; 9]].concat();
-    snapshot.scan(Family::Meta, INCARNATION, Some(&end), Direction::Ascending, &mut |key, value| {
+    let (from, to) = incarnation_range();
+    snapshot.scan(Family::Meta, &from, Some(&to), Direction::Ascending, &mut |key, value| {
         if let (Some(member), Some(incarnation)) = (number(&key[INCARNATION.len()..]), number(value)) {
             found.insert(member, incarnation);
         }
@@ -62,4 +67,3 @@ pub(crate) fn applied(snapshot: &dyn Snapshot) -> Result<Option<(u64, u64)>, eng
 pub(crate) fn membership(snapshot: &dyn Snapshot) -> Result<Option<Bytes>, engine::Error> {
     snapshot.get(Family::Meta, MEMBERSHIP)
 }
-pub(crate) fn revision(_s: &dyn Snapshot) -> Result<i64, engine::Error> { todo!() }

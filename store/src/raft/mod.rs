@@ -11,6 +11,7 @@
 mod answers;
 mod consensus;
 mod leader;
+mod leases;
 mod log_store;
 mod network;
 mod node;
@@ -24,11 +25,11 @@ mod timing;
 mod transfer;
 mod types;
 mod watchdog;
-mod wire;
+pub(crate) mod wire;
 
 pub use consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
 pub use network::Dial;
 pub use node::{Handle, Node};
-pub use start::{Error, Membership, Opened, Rooms, Running, open, start};
+pub use start::{Error, Membership, Opened, Rooms, Running, open, open_state, restored_membership, start};
 pub use state_dir::OpenEngine;
 pub(crate) use state_dir::replace_file;

@@ -18,7 +18,7 @@ use super::snapshot::Exporter;
 use super::state_dir::StateDir;
 use super::state_machine::StateMachine;
 use super::timing::{Timing, openraft_config};
-use super::types::Peer;
+use super::types::{Peer, StoredMembership, log_id};
 use super::{leader, proposer, transfer, watchdog};
 use crate::apply::{Applier, Tables, meta};
 use crate::config::Config;
@@ -91,6 +91,25 @@ pub async fn open(log: Log, state: PathBuf, engine: super::OpenEngine) -> Result
         }
     }
     Ok(Opened { state: Arc::new(state), log })
+}
+
+/// The engine of the state in `folder`, which is made if it is not there. Blocks.
+///
+/// # Errors
+/// [`Error::State`].
+pub fn open_state(folder: &std::path::Path, engine: super::OpenEngine) -> Result<Arc<dyn crate::engine::Engine>, Error> {
+    let state = StateDir::open(folder, engine).map_err(|error| Error::State(with_cause(&error)))?;
+    Ok(state.engine())
+}
+
+/// The membership record of a restored state that ends at `index`: as if an entry of term 0 had set it there.
+#[must_use]
+pub fn restored_membership(index: u64, members: Vec<(u64, Vec<String>)>) -> bytes::Bytes {
+    let nodes: std::collections::BTreeMap<u64, Peer> =
+        members.into_iter().map(|(id, urls)| (id, Peer { urls })).collect();
+    let voters = nodes.keys().copied().collect();
+    let membership = super::types::Membership::new(vec![voters], nodes).expect("every voter has a node");
+    super::wire::encode_stored_membership(&StoredMembership::new(Some(log_id(0, index)), membership))
 }
 
 fn with_cause(error: &dyn std::error::Error) -> String {
@@ -182,6 +201,7 @@ pub async fn start(
     let raft = raft.map_err(|error| Error::Raft(error.to_string()))?;
 
     let (leader, follow_leader) = watch::channel(None);
+    let (leading, follow_leading) = watch::channel(None);
     let incoming = config.data_dir.join("member").join("snap");
     let parts = Parts {
         raft,
@@ -194,6 +214,7 @@ pub async fn start(
         incoming,
         applied,
         leader: follow_leader,
+        leading: follow_leading,
         timing,
         request_bytes_max,
         inflight_bytes_max: PROPOSALS_INFLIGHT_BYTES_MAX,
@@ -202,7 +223,8 @@ pub async fn start(
     };
     let node = Node::new(parts);
     let mut tasks = JoinSet::new();
-    tasks.spawn(leader::follow(Arc::clone(&node), leader, shutdown.clone()));
+    let followed = leader::Followed { leader, leading };
+    tasks.spawn(leader::follow(Arc::clone(&node), followed, shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
     tasks.spawn(watchdog::watch(Arc::clone(&node), shutdown));
     Ok(Running { handle: Handle(node), tasks, log: opened.log })

@@ -17,6 +17,8 @@
 mod create;
 mod error;
 mod frame;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod header;
 mod load;
 mod read;
@@ -24,6 +26,8 @@ mod write;
 
 pub use create::create;
 pub use error::Error;
+#[cfg(any(test, fuzzing))]
+pub(crate) use fuzz::fuzz;
 pub use header::{AppliedId, FamilyCount, Header, Summary};
 pub use load::load;
 pub use read::{Block, Reader, read_header, verify};
