@@ -15,6 +15,7 @@ pub mod http;
 pub mod member;
 pub mod metrics;
 pub mod mvcc;
+pub mod net;
 pub mod quota;
 pub mod log;
 pub mod mvcc;
