@@ -10,12 +10,16 @@ use fairlead_proto::served::etcdserverpb::auth_server::AuthServer;
 use fairlead_proto::served::etcdserverpb::cluster_server::ClusterServer;
 use fairlead_proto::served::etcdserverpb::kv_server::KvServer;
 use fairlead_proto::served::etcdserverpb::maintenance_server::MaintenanceServer;
+use fairlead_proto::served::v3electionpb::election_server::ElectionServer;
+use fairlead_proto::served::v3lockpb::lock_server::LockServer;
 use http::{Request, StatusCode};
 use tonic::server::NamedService;
 use tower::Service;
 
 use super::layer::{CallLayer, is_grpc, unknown_method};
-use super::{AuthService, ClusterService, Context, HealthService, KvService, MaintenanceService};
+use super::{
+    AuthService, ClusterService, Context, ElectionService, HealthService, KvService, LockService, MaintenanceService,
+};
 use crate::http as pages;
 
 /// The client port: gRPC and HTTP on one router. What is neither is answered by a gRPC status or a 404, as it was asked.
@@ -33,6 +37,8 @@ pub fn services(ctx: &Context) -> Router {
     let maintenance = MaintenanceServer::new(MaintenanceService::new(ctx.clone()));
     router = add(router, maintenance.max_decoding_message_size(unlimited));
     router = add(router, AuthServer::new(AuthService::new(ctx.clone())).max_decoding_message_size(unlimited));
+    router = add(router, LockServer::new(LockService::new(ctx.clone())).max_decoding_message_size(unlimited));
+    router = add(router, ElectionServer::new(ElectionService::new(ctx.clone())).max_decoding_message_size(unlimited));
     router = add(router, HealthServer::new(HealthService::new(ctx.clone())).max_decoding_message_size(unlimited));
     router.layer(CallLayer::new(ctx.clone()))
 }
