@@ -14,7 +14,7 @@ pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 /// A byte stream whose kind no longer matters.
-pub(super) type Stream = Box<dyn Io>;
+pub type Stream = Box<dyn Io>;
 
 /// The other end's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
