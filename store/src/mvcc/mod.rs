@@ -26,6 +26,7 @@ mod size;
 mod store;
 mod txn;
 mod view;
+mod watch_source;
 mod writer;
 
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub use compact::Compactor;
 pub use error::Error;
 pub use hash::Hashed;
 pub use range::Ranged;
-pub use revision::Revision;
+pub use revision::{Revision, revision_of};
 pub use size::Sizes;
 pub use store::{Config, Mvcc};
 pub use view::View;

@@ -43,6 +43,8 @@ struct World {
     pass: Option<Pass>,
     read: Option<Read>,
     runtime: tokio::runtime::Runtime,
+    /// How much is caught up and read in one step: few worlds are always slow, few always up to date.
+    pace: usize,
     tally: Tally,
 }
 
@@ -86,12 +88,25 @@ impl World {
             handover_bytes_max: rng.random_range(0..200),
             ..Config::default()
         };
+        let pace = rng.random_range(1..30);
         let source = Arc::new(Fake::default());
         let hub = new_hub(&source, config);
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let door = Arc::clone(&source) as Arc<dyn Source>;
         let (clients, unpublished) = (Vec::new(), Vec::new());
-        World { rng, source, door, hub, clients, unpublished, pass: None, read: None, runtime, tally: Tally::default() }
+        World {
+            rng,
+            source,
+            door,
+            hub,
+            clients,
+            unpublished,
+            pass: None,
+            read: None,
+            runtime,
+            pace,
+            tally: Tally::default(),
+        }
     }
 
     fn commit(&mut self) {
@@ -157,6 +172,9 @@ impl World {
         let n = self.rng.random_range(0..self.clients.len());
         let watch_id = if self.rng.random_bool(0.8) { 0 } else { self.rng.random_range(1..9) };
         let client = &mut self.clients[n];
+        if client.watchers.len() >= 3 {
+            return;
+        }
         match client.stream.create(watch_id, spec.clone()) {
             Ok(created) => {
                 assert!(created.revision >= current);
@@ -231,19 +249,19 @@ impl World {
 
     fn step(&mut self) {
         match self.rng.random_range(0..100) {
-            0..30 => self.commit(),
-            30..50 => self.publish(),
+            0..25 => self.commit(),
+            25..50 => self.publish(),
             50..53 => self.rebase(),
             53..56 => self.compact(),
             56..64 => self.create(),
             64..66 => self.cancel(),
-            66..80 => _ = self.catch_up(),
-            80..94 => {
+            66..80 => (0..self.pace).for_each(|_| _ = self.catch_up()),
+            80..91 => {
                 if let Some(n) = self.some_client() {
-                    self.read_one(n);
+                    (0..self.pace).for_each(|_| _ = self.read_one(n));
                 }
             }
-            94..98 => {
+            91..98 => {
                 if let Some(n) = self.some_client() {
                     match self.rng.random_bool(0.5) {
                         true => self.clients[n].stream.request_progress(),
@@ -323,7 +341,7 @@ impl Expected {
 #[test]
 fn every_watcher_gets_what_history_has_for_it_whatever_happens() {
     let mut sum = Tally::default();
-    for seed in 0..300 {
+    for seed in 0..200 {
         let mut world = World::new(seed);
         println!("seed {seed}");
         for _ in 0..600 {
@@ -336,7 +354,7 @@ fn every_watcher_gets_what_history_has_for_it_whatever_happens() {
         sum.slow += world.tally.slow;
     }
     println!("{sum:?}");
-    assert!(sum.events > 30_000 && sum.progress > 1000 && sum.compacted > 500 && sum.slow > 10_000, "{sum:?}");
+    assert!(sum.events > 30_000 && sum.progress > 300 && sum.compacted > 500 && sum.slow > 10_000, "{sum:?}");
 }
 
 /// [watch_lag] A reader that stops gets everything later, with nothing lost and nothing twice; others are not disturbed.
