@@ -81,7 +81,7 @@ impl Single {
                 lock(&self.leases).remove(&r.id).map(|_| Outcome::LeaseRevoke).ok_or(Refusal::LeaseNotFound)
             }
             Command::Alarm(r) => Ok(Outcome::Alarm(self.alarm(&r))),
-            Command::MemberPublish(_) => Ok(Outcome::MemberPublish),
+            Command::MemberPublish { .. } => Ok(Outcome::MemberPublish),
             Command::LeaseExpire { .. } => Ok(Outcome::LeaseRevoke),
             Command::LeaseCheckpoint(_) => Ok(Outcome::LeaseCheckpoint),
         };
