@@ -29,6 +29,8 @@ enum Role {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Inspect and restore what `etcdctl snapshot save` fetched.
+    Snapshot(role::snapshot::Snapshot),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +41,6 @@ fn main() -> ExitCode {
     }
     match Arguments::parse().role {
         Role::Store { args } => role::store::run(args),
+        Role::Snapshot(snapshot) => role::snapshot::run(&snapshot),
     }
 }
