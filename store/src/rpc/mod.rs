@@ -24,6 +24,7 @@ mod range_stream;
 mod server;
 mod snapshot_stream;
 pub mod status;
+pub mod upkeep;
 pub mod validate;
 mod watch;
 
