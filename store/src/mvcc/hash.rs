@@ -44,7 +44,7 @@ impl View<'_> {
     ///
     /// # Errors
     /// [`Error::Compacted`], [`Error::FutureRevision`], or what ends the process.
-    pub fn hash_kv(&self, revision: i64, buffer_bytes_max: usize) -> Result<Hashed, Error> {
+    pub fn hash_kv(&self, revision: i64) -> Result<Hashed, Error> {
         self.sound()?;
         let compact = self.compact_revision();
         if revision > 0 && revision < compact {
@@ -57,7 +57,7 @@ impl View<'_> {
         let mut crc = crc32c::crc32c(b"key");
         let mut after = Revision { main: -1, sub: 0 };
         loop {
-            let pass = self.oldest_kept(after, at, buffer_bytes_max)?;
+            let pass = self.oldest_kept(after, at)?;
             let Some(last) = pass.last() else { break };
             after = last.revision;
             for kept in &pass {
@@ -94,9 +94,10 @@ impl View<'_> {
 
     /// Of the versions up to the compact revision that count, those above `after` with the smallest revisions, as many as
     /// the buffer holds, in order.
-    fn oldest_kept(&self, after: Revision, at: i64, buffer_bytes_max: usize) -> Result<Vec<Kept>, Error> {
+    fn oldest_kept(&self, after: Revision, at: i64) -> Result<Vec<Kept>, Error> {
         let compact = self.compact_revision();
-        let mut oldest = Oldest { kept: BinaryHeap::new(), bytes: 0, bytes_max: buffer_bytes_max, ceiling: None };
+        let mut oldest =
+            Oldest { kept: BinaryHeap::new(), bytes: 0, bytes_max: self.hash_buffer_bytes_max(), ceiling: None };
         let mut result = Ok(());
         let prefix = [schema::KEY_PREFIX];
         self.snapshot().scan(

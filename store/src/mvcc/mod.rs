@@ -29,9 +29,13 @@ mod view;
 mod writer;
 
 #[cfg(test)]
+mod hash_test;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod model_test;
+#[cfg(test)]
+mod rules_test;
 
 pub use compact::Compactor;
 pub use error::Error;

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::header_cache::HeaderCache;
 use super::revision::State;
 use super::size::Sizes;
-use super::view::View;
+use super::view::{HASH_BUFFER_BYTES, View};
 use super::writer::Writer;
 use crate::engine::{self, Engine, Family, schema};
 
@@ -36,7 +36,7 @@ impl Default for Config {
             header_cache_bytes_max: 64 << 20,
             compact_step_rows_max: 1000,
             compact_step_pause: std::time::Duration::from_millis(2),
-            hash_buffer_bytes_max: 64 << 20,
+            hash_buffer_bytes_max: HASH_BUFFER_BYTES,
         }
     }
 }
@@ -148,7 +148,7 @@ impl Mvcc {
         // The hold on the files comes before the snapshot: see `compact`.
         let published = self.shared.published();
         let snapshot = published.engine.snapshot();
-        let view = View::at(&*snapshot);
+        let view = View::at(&*snapshot).with_hash_buffer(self.shared.config.hash_buffer_bytes_max);
         f(&view)
     }
 

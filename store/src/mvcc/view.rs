@@ -30,6 +30,8 @@ use crate::engine::{self, Direction, Family, Snapshot, schema};
 
 /// Graves fetched at a time while an old range is merged.
 const GRAVES_CHUNK: usize = 256;
+/// Bytes that a hash holds at a time, where the store's configuration says nothing else.
+pub(crate) const HASH_BUFFER_BYTES: usize = 64 << 20;
 
 /// The store at one instant.
 pub struct View<'a> {
@@ -38,6 +40,7 @@ pub struct View<'a> {
     base: OnceCell<i64>,
     /// Why the record of the revision could not be read: then nothing can.
     fault: Option<String>,
+    hash_buffer_bytes_max: usize,
 }
 
 impl<'a> View<'a> {
@@ -51,7 +54,16 @@ impl<'a> View<'a> {
 
     /// Of a snapshot whose record says `state`, or of a group over it that has moved `state` on.
     pub(crate) fn new(snapshot: &'a dyn Snapshot, state: State) -> View<'a> {
-        View { snapshot, state, base: OnceCell::new(), fault: None }
+        View { snapshot, state, base: OnceCell::new(), fault: None, hash_buffer_bytes_max: HASH_BUFFER_BYTES }
+    }
+
+    /// How much a hash may hold at a time.
+    pub(crate) fn with_hash_buffer(self, bytes_max: usize) -> View<'a> {
+        View { hash_buffer_bytes_max: bytes_max, ..self }
+    }
+
+    pub(crate) fn hash_buffer_bytes_max(&self) -> usize {
+        self.hash_buffer_bytes_max
     }
 
     /// Whether the view can be read at all; every read asks.

@@ -1,0 +1,1 @@
+//! etcd's rules one by one, and the lessons that others learned.
