@@ -42,7 +42,6 @@ impl KeyRange {
     }
 
     /// Whether `key` is in it.
-    #[cfg(test)]
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         match self {
             KeyRange::One(one) => one == key,

@@ -12,8 +12,10 @@
 
 mod change;
 mod compact;
+mod count;
 mod error;
 mod events;
+mod fence;
 mod hash;
 mod header_cache;
 mod key_range;
