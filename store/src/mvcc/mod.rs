@@ -31,6 +31,8 @@ mod view;
 mod writer;
 
 #[cfg(test)]
+mod compact_test;
+#[cfg(test)]
 mod hash_test;
 #[cfg(test)]
 mod model;
