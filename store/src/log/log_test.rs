@@ -578,13 +578,54 @@ async fn a_flipped_bit_above_the_synced_mark_is_a_torn_tail() {
     let log = open(&disk);
     assert_eq!(log.state().last, Some(id(1, 17)), "the first group is vouched for by the second, which is not");
     // What stood behind the cut does not come back, even where new records end exactly where it began.
-    append(&log, entries(2, 18..19, 52)).await.unwrap();
-    log.close().await;
+    append(&log, entries(2, 18..19, 56)).await.unwrap();
+    let disk = disk.kill();
+    drop(log);
     let log = open(&disk);
     assert_eq!(log.state().last, Some(id(2, 18)));
     log.close().await;
     disk.flip_bit(&segment_path(1), end - 300, 0);
     assert!(matches!(open_with(&disk, config()), Err(Error::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn what_a_killed_process_had_written_is_durable_once_the_log_is_open() {
+    for seed in 0..20 {
+        let disk = MemDisk::new(true);
+        let log = open(&disk);
+        let before = disk.counts();
+        disk.hold_syncs(true);
+        log.append(entries(1, 0..10, 100), ignoring());
+        while counts_since(&disk, before).syncs == 0 {
+            tokio::task::yield_now().await;
+        }
+        let disk = disk.kill();
+        drop(log);
+        let log = open(&disk);
+        assert_eq!(log.state().last, Some(id(1, 9)), "written, and power stayed");
+        let disk = disk.power_cut(seed);
+        drop(log);
+        assert_eq!(open(&disk).state().last, Some(id(1, 9)), "raft may have counted on it");
+    }
+}
+
+#[tokio::test]
+async fn entries_that_follow_a_cut_stay_in_memory_until_they_are_durable() {
+    let disk = MemDisk::new(true);
+    let log = open_with(&disk, Config { log_group_bytes_max: 0, ..config() }).unwrap();
+    disk.hold_syncs(true);
+    let (answer, answered) = oneshot::channel();
+    log.append(entries(1, 0..10, 100), answering(answer));
+    log.truncate_after(Some(id(1, 4))).await.unwrap();
+    log.append(entries(2, 5..10, 100), ignoring());
+    disk.allow_sync();
+    answered.await.unwrap().unwrap();
+    let expected = [entries(1, 0..5, 100), entries(2, 5..10, 100)].concat();
+    assert_eq!(all(&log), expected, "the older entries are on disk, and not what is to be read");
+    disk.hold_syncs(false);
+    log.save_vote(Bytes::new()).await.unwrap();
+    assert_eq!(all(&log), expected);
+    log.close().await;
 }
 
 #[tokio::test]
