@@ -448,6 +448,25 @@ async fn start_is_bounded() {
 }
 
 #[tokio::test]
+async fn reading_on_in_pieces_reads_nothing_twice() {
+    let disk = MemDisk::new(true);
+    let log = open_with(&disk, Config { segment_bytes: 1 << 20, ..config() }).unwrap();
+    append(&log, entries(1, 0..5000, 1000)).await.unwrap();
+    let before = disk.counts();
+    for index in (0..5000).step_by(4) {
+        assert_eq!(log.read(index, index + 4, usize::MAX).unwrap(), entries(1, index..index + 4, 1000));
+    }
+    let read = counts_since(&disk, before).read_bytes;
+    assert!(read < 2 * 5000 * 1048, "{read} bytes read");
+    // What is written behind a walk's end is seen by it.
+    for index in 5000..5100 {
+        append(&log, entries(1, index..index + 1, 1000)).await.unwrap();
+        assert_eq!(log.read(index, index + 1, 1).unwrap(), entries(1, index..index + 1, 1000));
+    }
+    log.close().await;
+}
+
+#[tokio::test]
 async fn a_failed_sync_is_fatal_and_never_retried() {
     for writes in [false, true] {
         let disk = MemDisk::new(true);
