@@ -57,7 +57,8 @@ impl Writers {
             });
             let channels = channels.collect::<anyhow::Result<Vec<Channel>>>()?;
             let prefix = format!("{prefix}/{writer}");
-            tasks.spawn(stop.clone().run_until_cancelled_owned(write(prefix, writer, channels, Arc::clone(&record))));
+            let writing = stop.clone().run_until_cancelled_owned(write(prefix, writer, channels, Arc::clone(&record)));
+            tasks.spawn(async move { drop(writing.await) });
         }
         Ok(Writers { record, stop, tasks })
     }
