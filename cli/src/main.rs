@@ -29,6 +29,8 @@ enum Role {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Run three members on this machine, and a prompt to break them with.
+    Demo(role::demo::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +41,9 @@ fn main() -> ExitCode {
     }
     match Arguments::parse().role {
         Role::Store { args } => role::store::run(args),
+        Role::Demo(args) => role::demo::run(&args).unwrap_or_else(|error| {
+            eprintln!("fairlead demo: {error:#}");
+            ExitCode::FAILURE
+        }),
     }
 }

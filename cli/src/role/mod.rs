@@ -1,3 +1,4 @@
 //! What the one binary can be: a file per subcommand.
 
+pub(crate) mod demo;
 pub(crate) mod store;

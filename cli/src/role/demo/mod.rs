@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use fairlead_chaos_tests::cluster::process::Cluster;
+use fairlead_chaos_tests::cluster::process::{Cluster, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +62,7 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     let signals = tokio::spawn(obey_signals(Signals::listen()?, shutdown.clone()));
     let mut screen = Screen::of_process();
     let result = match shutdown.run_until_cancelled(start::start(args, &mut screen)).await {
-        None => Ok(()),
+        None => screen.ok("stop", "while starting; no process is left", None).map_err(Into::into),
         Some(Err(error)) => Err(error),
         Some(Ok(cluster)) => play(args, cluster, &mut screen, &shutdown).await,
     };
@@ -74,15 +74,15 @@ async fn demo(args: &Args) -> anyhow::Result<()> {
     }
 }
 
-async fn play(
-    args: &Args,
-    cluster: Cluster,
-    screen: &mut Screen,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+async fn play(args: &Args, cluster: Cluster, screen: &mut Screen, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let session = Session::new(&cluster, screen)?;
     let played = session.run(prompt::lines().context("read standard input")?, shutdown).await;
     let (begun, folder) = (Instant::now(), cluster.dir().to_owned());
+    match args.keep {
+        // Nothing of what they would save on SIGTERM is kept, so nobody need wait for it.
+        None => kill_all(&cluster),
+        Some(_) => screen.text("Stopping in good order; Ctrl-C again ends it at once.")?,
+    }
     let stopped = cluster.shutdown().await;
     played?;
     stopped.context("stop the members")?;
@@ -93,6 +93,14 @@ async fn play(
     };
     screen.ok("stop", &format!("n1 n2 n3 gone; {rest}"), Some(begun.elapsed()))?;
     Ok(())
+}
+
+fn kill_all(cluster: &Cluster) {
+    for member in cluster.members().iter().filter(|member| member.state() != State::Stopped) {
+        if let Err(error) = member.kill_now() {
+            tracing::warn!(member = member.name(), %error, "could not kill a member, SIGTERM follows");
+        }
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
