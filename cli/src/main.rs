@@ -31,6 +31,8 @@ enum Role {
     },
     /// Run three members on this machine, and a prompt to break them with.
     Demo(role::demo::Args),
+    /// Inspect and restore what `etcdctl snapshot save` fetched.
+    Snapshot(role::snapshot::Snapshot),
 }
 
 fn main() -> ExitCode {
@@ -45,5 +47,6 @@ fn main() -> ExitCode {
             eprintln!("fairlead demo: {error:#}");
             ExitCode::FAILURE
         }),
+        Role::Snapshot(snapshot) => role::snapshot::run(&snapshot),
     }
 }

@@ -47,9 +47,8 @@ pub fn peer(data: &[u8]) {
         4 => stable(frame, wire::decode_vote_response, wire::encode_vote_response),
         5 => stable(frame, wire::decode_transfer, wire::encode_transfer),
         6 => stable(frame, wire::decode_transfer_response, wire::encode_transfer_response),
-        7 => stable(frame, wire::decode_snapshot_meta, wire::encode_snapshot_meta),
-        8 => stable(frame, wire::decode_stored_membership, wire::encode_stored_membership),
-        9 => stable(frame, wire::decode_vote, wire::encode_vote),
+        7 => stable(frame, wire::decode_stored_membership, wire::encode_stored_membership),
+        8 => stable(frame, wire::decode_vote, wire::encode_vote),
         _ => {}
     }
 }

@@ -71,8 +71,17 @@ fn believe(node: &Node) -> Belief {
     }
 }
 
-/// Keeps `leader` up to date until shutdown.
-pub(crate) async fn follow(node: Arc<Node>, leader: watch::Sender<Option<MemberId>>, shutdown: CancellationToken) {
+/// What others follow.
+pub(crate) struct Followed {
+    /// The leader, as it may be believed.
+    pub(crate) leader: watch::Sender<Option<MemberId>>,
+    /// The term that this member leads, by its own account.
+    pub(crate) leading: watch::Sender<Option<u64>>,
+}
+
+/// Keeps both up to date until shutdown.
+pub(crate) async fn follow(node: Arc<Node>, followed: Followed, shutdown: CancellationToken) {
+    let Followed { leader, leading } = followed;
     let mut changes = node.raft().server_metrics();
     let mut metrics = node.raft().metrics();
     let mut seen = None;
@@ -86,14 +95,19 @@ pub(crate) async fn follow(node: Arc<Node>, leader: watch::Sender<Option<MemberI
             seen = believed;
             node.metrics().server.leader_changes_seen_total.inc();
         }
-        let leading = node.raft().metrics().borrow_watched().state == ServerState::Leader;
+        let leads = {
+            let metrics = node.raft().metrics();
+            let metrics = metrics.borrow_watched();
+            (metrics.state == ServerState::Leader).then_some(metrics.current_term)
+        };
+        leading.send_if_modified(|known| std::mem::replace(known, leads) != leads);
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
             changed = changes.changed() => if changed.is_err() { return },
             () = node.heard().news.notified() => {}
             // A leader without a quorum hears of its return only here.
-            changed = metrics.changed(), if leading && believed.is_none() => if changed.is_err() { return },
+            changed = metrics.changed(), if leads.is_some() && believed.is_none() => if changed.is_err() { return },
             () = at(belief.until) => {}
         }
     }

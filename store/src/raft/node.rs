@@ -41,6 +41,8 @@ pub(super) struct Parts {
     pub(super) incoming: PathBuf,
     pub(super) applied: watch::Receiver<u64>,
     pub(super) leader: watch::Receiver<Option<MemberId>>,
+    /// The term that this member leads, by its own account.
+    pub(super) leading: watch::Receiver<Option<u64>>,
     pub(super) timing: Timing,
     pub(super) request_bytes_max: usize,
     pub(super) inflight_bytes_max: usize,
@@ -161,6 +163,11 @@ impl Node {
     /// The leader for a reply's hint; 0 where none is known.
     pub(super) fn leader_hint(&self) -> u64 {
         self.named_leader().unwrap_or(0)
+    }
+
+    /// Follows the term that this member leads, by its own account.
+    pub(super) fn leading(&self) -> watch::Receiver<Option<u64>> {
+        self.parts.leading.clone()
     }
 
     /// Whether this member leads by its own account; only a round proves it.

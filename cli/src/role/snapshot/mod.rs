@@ -2,11 +2,12 @@
 //!
 //! Source of flags and output: etcd `etcdutl/etcdutl/{snapshot_command,printer*}.go`.
 
+mod restore;
 mod status;
 
 use std::process::ExitCode;
 
-/// Inspects what `etcdctl snapshot save` fetched.
+/// Inspects and restores what `etcdctl snapshot save` fetched.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Snapshot {
     #[command(subcommand)]
@@ -17,12 +18,16 @@ pub(crate) struct Snapshot {
 enum Command {
     /// Verifies a snapshot file and says what it holds.
     Status(status::Status),
+    /// Makes the data dir of a new cluster's member out of a snapshot file.
+    Restore(restore::Restore),
 }
 
 /// Runs the role.
 pub(crate) fn run(snapshot: &Snapshot) -> ExitCode {
+    let out = &mut std::io::stdout().lock();
     let done = match &snapshot.command {
-        Command::Status(status) => status::run(status, &mut std::io::stdout().lock()),
+        Command::Status(flags) => status::run(flags, out),
+        Command::Restore(flags) => restore::run(flags, out),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
