@@ -211,7 +211,8 @@ fn kept_data_stays_and_is_not_mixed_with_a_later_demo() {
 
     let again = Command::new(env!("CARGO_BIN_EXE_fairlead")).args(["demo", "--keep"]).arg(&dir).output().unwrap();
     assert!(!again.status.success());
-    assert!(String::from_utf8_lossy(&again.stderr).contains("is not empty"), "{again:?}");
+    let said = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(said.starts_with("fail demo ") && said.contains("is not empty"), "{said}");
 }
 
 #[test]
@@ -221,6 +222,6 @@ fn strict_ports_fail_where_a_port_is_in_use() {
     let demo = Command::new(env!("CARGO_BIN_EXE_fairlead")).args(["demo", "--strict-ports"]).output().unwrap();
     drop(held);
     assert!(!demo.status.success());
-    let said = String::from_utf8_lossy(&demo.stderr).into_owned();
-    assert!(said.contains("2379") && said.contains("--strict-ports"), "{said}");
+    let said = String::from_utf8_lossy(&demo.stdout).into_owned();
+    assert!(said.starts_with("fail demo port 2379") && said.contains("--strict-ports"), "{said}");
 }

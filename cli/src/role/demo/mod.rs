@@ -45,33 +45,34 @@ pub(crate) struct Args {
     store_binary: Option<PathBuf>,
 }
 
-/// Runs the demo to its end.
+/// Runs the demo to its end. What fails is shown as all else is; nothing is left behind then either.
 ///
 /// # Errors
-/// When it could not be started or shown; nothing is left behind then either.
+/// When a failure cannot be shown.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    let result = runtime.block_on(demo(args));
+    let mut screen = Screen::of_process();
+    let result = runtime.block_on(demo(args, &mut screen));
     // Not waited for: the thread that reads standard input cannot be called off.
     runtime.shutdown_background();
-    result.map(|()| ExitCode::SUCCESS)
+    match result {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // Nobody reads any more: not our failure.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) => screen.fail("demo", &format!("{error:#}")).map(|()| ExitCode::FAILURE).map_err(|_| error),
+    }
 }
 
-async fn demo(args: &Args) -> anyhow::Result<()> {
+async fn demo(args: &Args, screen: &mut Screen) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let signals = tokio::spawn(obey_signals(Signals::listen()?, shutdown.clone()));
-    let mut screen = Screen::of_process();
-    let result = match shutdown.run_until_cancelled(start::start(args, &mut screen)).await {
+    let result = match shutdown.run_until_cancelled(start::start(args, screen)).await {
         None => screen.ok("stop", "while starting; no process is left", None).map_err(Into::into),
         Some(Err(error)) => Err(error),
-        Some(Ok(cluster)) => play(args, cluster, &mut screen, &shutdown).await,
+        Some(Ok(cluster)) => play(args, cluster, screen, &shutdown).await,
     };
     signals.abort();
-    match result {
-        // Nobody reads any more: not our failure.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        result => result,
-    }
+    result
 }
 
 async fn play(args: &Args, cluster: Cluster, screen: &mut Screen, shutdown: &CancellationToken) -> anyhow::Result<()> {
