@@ -257,6 +257,13 @@ fn documents_stay_short_and_their_links_lead_somewhere() {
             }
         }
     }
+    for (path, text) in rust().filter(|(path, _)| path != file!()) {
+        for named in text.split("`docs/").skip(1).filter_map(|rest| rest.split('`').next()) {
+            if !top().join("docs").join(named).exists() {
+                offenders.push(format!("{path}: docs/{named} is not there"));
+            }
+        }
+    }
     assert_none(&offenders, "documents:");
 }
 
