@@ -1,5 +1,7 @@
 //! The client against a real etcd: every call, a watch whose connections are cut, kept leases, fail-over, TLS.
 
+#![allow(clippy::unwrap_used, reason = "the helpers below are part of tests")]
+
 mod support;
 
 use std::time::Duration;

@@ -8,7 +8,7 @@
 //! Sources: RocksDB wiki "Atomic flush", "Delete A Range Of Keys"; `include/rocksdb/convenience.h` (`DeleteFilesInRange`).
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -74,8 +74,9 @@ impl RocksEngine {
         let refused = |reason: String| Error::Open { path: folder.display().to_string(), reason };
         let cache = Cache::new_lru_cache(config.block_cache_bytes);
         let families = Family::ALL.map(|f| ColumnFamilyDescriptor::new(f.name(), family_options(f, &cache, config)));
-        let db = DB::open_cf_descriptors(&database_options(config), folder, families)
-            .map_err(|e| refused(format!("{e}; is another process using it, or is it from a copy that was cut short?")))?;
+        let db = DB::open_cf_descriptors(&database_options(config), folder, families).map_err(|e| {
+            refused(format!("{e}; is another process using it, or is it from a copy that was cut short?"))
+        })?;
         let mut no_log = WriteOptions::default();
         no_log.disable_wal(true);
         let (wishes, received) = sync_channel(WISHES_MAX);
@@ -183,16 +184,15 @@ impl Engine for RocksEngine {
     }
 
     fn disk_bytes(&self) -> u64 {
-        let size_of = |family: Family| match self
-            .db
-            .property_int_value_cf(self.family(family), properties::TOTAL_SST_FILES_SIZE)
-        {
-            Ok(bytes) => bytes.unwrap_or(0),
-            Err(reason) => {
-                tracing::warn!(family = family.name(), %reason, "engine: the size on disk is not known");
-                0
-            }
-        };
+        let size_of =
+            |family: Family| match self.db.property_int_value_cf(self.family(family), properties::TOTAL_SST_FILES_SIZE)
+            {
+                Ok(bytes) => bytes.unwrap_or(0),
+                Err(reason) => {
+                    tracing::warn!(family = family.name(), %reason, "engine: the size on disk is not known");
+                    0
+                }
+            };
         Family::ALL.into_iter().map(size_of).sum()
     }
 
@@ -323,7 +323,8 @@ fn key_before(key: &[u8]) -> Option<Vec<u8>> {
 
 fn error(operation: &'static str, error: rocksdb::Error) -> Error {
     let reason = error.into_string();
-    if reason.contains("No space left on device") || reason.contains("NoSpace") || reason.contains("Max allowed space") {
+    if reason.contains("No space left on device") || reason.contains("NoSpace") || reason.contains("Max allowed space")
+    {
         Error::NoSpace { operation }
     } else {
         Error::Io { operation, reason }
@@ -332,7 +333,7 @@ fn error(operation: &'static str, error: rocksdb::Error) -> Error {
 
 /// Where a crashed process's files lie: what a test copies to see what a crash leaves.
 #[cfg(test)]
-pub(crate) fn copy_as_crashed(from: &Path, to: &Path) -> PathBuf {
+pub(crate) fn copy_as_crashed(from: &Path, to: &Path) -> std::path::PathBuf {
     std::fs::create_dir_all(to).expect("a folder for the copy");
     for entry in std::fs::read_dir(from).expect("the folder lists") {
         let entry = entry.expect("the folder lists");
@@ -349,7 +350,8 @@ mod tests {
 
     #[test]
     fn the_key_before_a_range_end_is_below_it_and_above_every_row_that_goes() {
-        for (end, row_that_goes) in [(&[0, 0, 0, 5, 0, 0][..], &[0, 0, 0, 4, 9, 9][..]), (&[7], &[6, 255, 255]), (&[1, 0], &[1])]
+        for (end, row_that_goes) in
+            [(&[0, 0, 0, 5, 0, 0][..], &[0, 0, 0, 4, 9, 9][..]), (&[7], &[6, 255, 255]), (&[1, 0], &[1])]
         {
             let before = key_before(end).expect("not empty");
             assert!(before.as_slice() < end, "{before:?}");

@@ -277,6 +277,12 @@ impl Log {
         answered.await.unwrap_or(Err(Error::Closed))
     }
 
+    /// The same as [`Log::read`], where all of it is in memory: never touches the disk. `None`: ask [`Log::read`], on a
+    /// thread that may block.
+    pub fn read_cached(&self, from: u64, to_exclusive: u64, bytes_max: usize) -> Option<Vec<Entry>> {
+        reader::read_cached(&self.inner.shared, from, to_exclusive, bytes_max)
+    }
+
     /// Entries of [from, `to_exclusive`), as many as fit `bytes_max` of payload, one at least if `from` exists; nothing if it lies
     /// behind the last entry. Blocks where they are no longer in memory.
     ///

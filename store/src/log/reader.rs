@@ -13,6 +13,23 @@ use super::segment::{PREAMBLE_BYTES, Scan, Segment};
 use super::tail::Shared;
 use super::{Entry, Error, LogId};
 
+/// Entries of [from, to) that are in memory, as many as fit `bytes_max`, and one at least; `None` where `from` is not.
+pub(super) fn read_cached(shared: &Shared, from: u64, to: u64, bytes_max: usize) -> Option<Vec<Entry>> {
+    let tail = shared.lock();
+    let end = to.min(tail.next_index());
+    if tail.failed.is_some() || from < tail.cache_first().max(tail.first_index()) || from >= end {
+        return None;
+    }
+    let mut out = Taken { entries: Vec::new(), bytes: 0, bytes_max };
+    let count = usize::try_from(end - from).unwrap_or(usize::MAX);
+    for entry in tail.cached_from(from).take(count) {
+        if !out.take(entry.clone()) {
+            break;
+        }
+    }
+    Some(out.entries)
+}
+
 /// Entries of [from, to), as many as fit `bytes_max`, and one at least.
 pub(super) fn read(shared: &Shared, from: u64, to: u64, bytes_max: usize) -> Result<Vec<Entry>, Error> {
     let mut out = Taken { entries: Vec::new(), bytes: 0, bytes_max };

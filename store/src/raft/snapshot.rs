@@ -56,7 +56,7 @@ impl Exporter {
             cluster: self.cluster,
             member: Some(self.member),
             applied: applied.map(|(term, index)| AppliedId { term, index }),
-            revision: meta::revision(&*snapshot).map_err(io::Error::other)?,
+            revision: crate::mvcc::revision_of(&*snapshot).map_err(io::Error::other)?,
             membership,
         };
         snapshot_file::write(&*snapshot, &header, out).map_err(io::Error::other)?;

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::Status;
 
+use super::snapshot_stream::Snapshots;
 use super::status::STOPPED;
 use crate::alarm::Alarms;
 use crate::disk::Reserve;
@@ -16,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::mvcc::{Mvcc, View};
 use crate::quota::Quota;
 use crate::raft::Consensus;
+use crate::watch::Hub;
 
 /// How large, how many, how long.
 #[derive(Clone, Debug)]
@@ -54,6 +57,12 @@ impl Limits {
         self.request_bytes_max + 512 * 1024
     }
 
+    /// The shortest TTL of a lease, in seconds: one and a half elections.
+    #[must_use]
+    pub fn lease_ttl_min(&self) -> i64 {
+        i64::try_from(self.election_timeout.as_millis().saturating_mul(3).div_ceil(2000)).unwrap_or(i64::MAX)
+    }
+
     /// etcd's budget for a request: 5 s for the disks and two elections.
     #[must_use]
     pub fn request_timeout(&self) -> Duration {
@@ -73,8 +82,12 @@ pub struct Parts {
     pub consensus: Arc<dyn Consensus>,
     /// The key space.
     pub mvcc: Mvcc,
+    /// Committed events.
+    pub hub: Hub,
     /// Leases, for listing.
     pub leases: Arc<dyn Leases>,
+    /// Backups for clients.
+    pub snapshots: Arc<dyn Snapshots>,
     /// Members by id.
     pub members: Members,
     /// Active alarms.
@@ -95,6 +108,7 @@ struct Shared {
     parts: Parts,
     reads_large: Semaphore,
     raising_no_space: Mutex<()>,
+    tasks: TaskTracker,
 }
 
 /// The parts, shared. Cheap to clone.
@@ -108,7 +122,8 @@ impl Context {
     #[must_use]
     pub fn new(parts: Parts) -> Context {
         let reads_large = Semaphore::new(parts.limits.reads_large_inflight_max);
-        Context { shared: Arc::new(Shared { parts, reads_large, raising_no_space: Mutex::new(()) }) }
+        let shared = Shared { parts, reads_large, raising_no_space: Mutex::new(()), tasks: TaskTracker::new() };
+        Context { shared: Arc::new(shared) }
     }
 
     /// Reads on a view of now: here where the read is small, on a blocking thread where it is large.
@@ -134,6 +149,12 @@ impl Context {
             mvcc.read(f)
         });
         read.await.map_err(|error| if error.is_panic() { Status::internal("a read panicked") } else { STOPPED.into() })
+    }
+
+    /// What calls leave behind them: to be closed and awaited when the member stops.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.shared.tasks
     }
 
     /// Held while the NOSPACE alarm is being raised.

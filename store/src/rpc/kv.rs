@@ -55,7 +55,7 @@ impl KvService {
         let keys_max = self.ctx.limits.read_inline_keys_max;
         let large = ranges(&r).any(|range| range.is_some_and(|range| is_large(range, keys_max)))
             || r.compare.iter().any(|compare| !compare.range_end.is_empty());
-        let (revision, response) = self.ctx.read(large, move |view| (view.revision(), view.txn_read(&r))).await?;
+        let (revision, response) = self.ctx.read(large, move |view| (view.revision(), view.txn(&r))).await?;
         Ok(pb::TxnResponse { header: Some(self.ctx.header(revision)), ..response? })
     }
 

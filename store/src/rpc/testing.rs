@@ -1,16 +1,18 @@
 //! A cluster of one for tests of the services: proposals are applied at once, and every failure can be asked for.
 
 use std::collections::BTreeMap;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fairlead_proto::served::etcdserverpb as pb;
 use prometheus::Registry;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Leases, Limits, Parts};
+use super::{Context, Leases, Limits, Parts, Snapshots};
 use crate::alarm::Alarms;
 use crate::apply::{Applied, Command, Outcome, Refusal};
 use crate::disk::Reserve;
@@ -36,6 +38,8 @@ pub(crate) struct Single {
     unserved: Mutex<Option<Unserved>>,
     proposed: AtomicUsize,
     barriers: AtomicUsize,
+    /// Snapshots then end with a wrong digest.
+    pub(crate) damage_snapshots: AtomicBool,
 }
 
 impl Single {
@@ -146,6 +150,22 @@ impl Leases for Single {
     }
 }
 
+impl Snapshots for Single {
+    /// A form of its own: 100,000 bytes and their digest.
+    fn create(&self) -> std::io::Result<std::fs::File> {
+        let state: Vec<u8> = (0..100_000u32).map(|at| at as u8).collect();
+        let mut file = tempfile::tempfile()?;
+        file.write_all(&state)?;
+        let mut digest = Sha256::digest(&state).to_vec();
+        if self.damage_snapshots.load(Ordering::SeqCst) {
+            digest[0] ^= 1;
+        }
+        file.write_all(&digest)?;
+        file.seek(SeekFrom::Start(0))?;
+        Ok(file)
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
@@ -173,11 +193,13 @@ pub(crate) fn context_with(change: impl FnOnce(&mut Parts)) -> (Context, Arc<Sin
         unserved: Mutex::default(),
         proposed: AtomicUsize::new(0),
         barriers: AtomicUsize::new(0),
+        damage_snapshots: AtomicBool::new(false),
     });
     let mut parts = Parts {
         consensus: single.clone(),
         mvcc,
         leases: single.clone(),
+        snapshots: single.clone(),
         members: Members::default(),
         alarms,
         quota: Quota::from_flag(0),
