@@ -22,6 +22,7 @@ pub mod quota;
 pub mod raft;
 pub mod restore;
 pub mod rpc;
+mod serving;
 pub mod snapshot_file;
 mod store;
 pub mod watch;

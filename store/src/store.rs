@@ -19,18 +19,19 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Command, Tables};
-use crate::config::{ClusterState, Config};
+use crate::config::{ClusterState, Config, Url};
 use crate::data_dir::{self, DataDir};
 use crate::disk::{self, RESERVE_BYTES_DEFAULT, Reserve};
 use crate::engine::rocks::{self, RocksEngine};
-use crate::engine::{self, Engine};
+use crate::engine::Engine;
 use crate::lease::{self, Lessor};
-use crate::log::{self, Log};
+use crate::log::{self, Log, RealDisk};
 use crate::metrics::Metrics;
 use crate::mvcc::{self, Mvcc};
 use crate::net;
 use crate::raft::{self, Consensus, Handle};
 use crate::rpc;
+use crate::serving::{Listeners, Routes};
 use crate::watch::{self, Hub};
 use crate::{auto_compaction, http};
 
@@ -93,13 +94,6 @@ struct Rooms {
     reserve: Reserve,
 }
 
-struct Listeners {
-    peers: Vec<net::Listener>,
-    clients: Vec<net::Listener>,
-    http: Vec<net::Listener>,
-    metrics: Vec<net::Listener>,
-}
-
 /// RocksDB in a folder, with this store's settings.
 #[must_use]
 pub fn rocks_engine() -> raft::OpenEngine {
@@ -117,25 +111,17 @@ impl Store {
     pub async fn build(config: Config) -> Result<Store, Error> {
         let mut rng = StdRng::from_os_rng();
         let dir = DataDir::open(&config, rng.random())?;
-        let listeners = Listeners::bind(&config).await?;
-        let metrics = Metrics::new(prometheus::Registry::new())?;
+        let registry = prometheus::Registry::new();
+        let listeners = Listeners::bind(&config, &net::Metrics::new(&registry)?)?;
+        let metrics = Metrics::new(registry)?;
         let stop = CancellationToken::new();
         let reserve = Reserve::new(&config.data_dir, RESERVE_BYTES_DEFAULT);
 
         let log = open_log(&dir, &config, &metrics).await?;
         let opened = raft::open(log, dir.state.clone(), rocks_engine()).await?;
-        let engine = opened.engine();
-        let (mvcc, writer) = Mvcc::open(Arc::clone(&engine), mvcc_config(&config))?;
-        let tables = Tables::load(&*engine, Lessor::default())?;
-        let watch_config = watch::Config {
-            progress_notify_interval: config.watch_progress_notify_interval,
-            ..watch::Config::default()
-        };
-        let hub = Hub::new(Arc::new(mvcc.clone()), watch_config, StdRng::from_rng(&mut rng));
-        let compactor = mvcc.compactor();
-        drop(engine);
-
-        let membership = membership(&config, &dir);
+        let (mvcc, writer) = Mvcc::open(opened.engine(), mvcc_config(&config))?;
+        let tables = Tables::load(&*opened.engine(), Lessor::default())?;
+        let hub = Hub::new(Arc::new(mvcc.clone()), watch_config(&config), StdRng::from_rng(&mut rng));
         let rooms = raft::Rooms {
             mvcc: mvcc.clone(),
             writer,
@@ -143,11 +129,11 @@ impl Store {
             hub: hub.clone(),
             metrics: metrics.clone(),
         };
-        let connector = net::Connector::new(&config.peer_tls, &config.data_dir)?;
-        let dial: raft::Dial = Arc::new(move |url| connector.channel(url));
+        let membership = membership(&config, &dir);
+        let dial = dial(&config)?;
         let running = raft::start(&config, &membership, opened, rooms, dial, rng.random(), stop.clone()).await?;
-        let rooms = Rooms { mvcc, compactor, hub, tables, reserve };
-        let context = context(&config, &running.handle, &rooms, metrics, &stop);
+        let rooms = Rooms { compactor: mvcc.compactor(), mvcc, hub, tables, reserve };
+        let context = context(&config, &running, &rooms, metrics, &stop);
         Ok(Store { config, membership, running, context, rooms, listeners, stop, _dir: dir })
     }
 
@@ -156,28 +142,20 @@ impl Store {
     /// # Errors
     /// Why the member had to end.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let Store { config, membership, running, context, rooms, listeners, stop, _dir } = self;
+        let Store { config, membership, running, context, rooms, mut listeners, stop, _dir } = self;
         let mut tasks: JoinSet<Result<(), Error>> = JoinSet::new();
-        let peer_routes = running.peer_routes(&config).into_axum_router().merge(http::peer_router(context.clone()));
-        for listener in listeners.peers {
-            tasks.spawn(serve(listener, peer_routes.clone(), stop.clone()));
-        }
+        let routes = Routes {
+            peers: running.peer_routes(&config).into_axum_router().merge(http::router(&context)),
+            grpc: rpc::services(&context),
+            both: rpc::routes(&context),
+            http: http::router(&context),
+            metrics: http::metrics_router(&context),
+        };
+        listeners.serve_peers(&routes, &mut tasks, &stop);
         spawn_rooms(&mut tasks, &config, &running.handle, rooms, &context.metrics, &stop);
         running.go(&membership).await?;
-        let separate = !listeners.http.is_empty();
-        let grpc = rpc::routes(context.clone());
-        let plain = http::router(context.clone());
-        let clients = if separate { grpc } else { grpc.merge(plain.clone()) };
-        for listener in listeners.clients {
-            tasks.spawn(serve(listener, clients.clone(), stop.clone()));
-        }
-        for listener in listeners.http {
-            tasks.spawn(serve(listener, plain.clone(), stop.clone()));
-        }
-        for listener in listeners.metrics {
-            tasks.spawn(serve(listener, http::metrics_router(context.clone()), stop.clone()));
-        }
-        tasks.spawn(publish(config.clone(), membership, running.handle.clone(), stop.clone()));
+        listeners.serve_clients(&routes, &mut tasks, &stop);
+        tasks.spawn(publish(config, membership, running.handle.clone(), stop.clone()));
 
         let ended = loop {
             tokio::select! {
@@ -213,44 +191,49 @@ fn finished(task: Result<Result<(), Error>, tokio::task::JoinError>) -> Result<(
     task.unwrap_or_else(|error| Err(Error::Task { what: "a task", reason: error.to_string() }))
 }
 
-async fn serve(listener: net::Listener, routes: axum::Router, stop: CancellationToken) -> Result<(), Error> {
-    net::serve(listener, routes, stop).await;
-    Ok(())
-}
-
-impl Listeners {
-    async fn bind(config: &Config) -> Result<Listeners, Error> {
-        let peers = net::bind(&config.listen_peer_urls, &config.peer_tls, config).await?;
-        let clients = net::bind(&config.listen_client_urls, &config.client_tls, config).await?;
-        let http = net::bind(&config.listen_client_http_urls, &config.client_tls, config).await?;
-        let metrics = net::bind(&config.listen_metrics_urls, &config.client_tls.without_client_auth(), config).await?;
-        Ok(Listeners { peers, clients, http, metrics })
-    }
+/// How other members are called.
+fn dial(config: &Config) -> Result<raft::Dial, Error> {
+    let connector = net::Connector::new(&config.peer_tls, &config.listen_peer_urls)?;
+    Ok(Arc::new(move |url| match Url::parse(url) {
+        Ok(url) => connector.channel(&url),
+        // Every URL in the membership was checked when its cluster was founded; one that is none is never reached.
+        Err(_) => tonic::transport::Endpoint::from_static("http://0.0.0.0:0").connect_lazy(),
+    }))
 }
 
 async fn open_log(dir: &DataDir, config: &Config, metrics: &Metrics) -> Result<Log, Error> {
-    let disk: Arc<dyn log::Disk> = Arc::new(log::RealDisk::new(!config.unsafe_no_fsync));
-    let (folder, metrics) = (dir.log.clone(), log_metrics(metrics));
-    let opened = tokio::task::spawn_blocking(move || Log::open(&folder, disk, log::Config::default(), metrics)).await;
+    let (folder, fsync, metrics) = (dir.log.clone(), !config.unsafe_no_fsync, log_metrics(metrics));
+    let opened = tokio::task::spawn_blocking(move || {
+        let disk = RealDisk::new(&folder, fsync).map_err(|source| log::Error::Io {
+            operation: "probe",
+            path: folder.clone(),
+            source,
+        })?;
+        Log::open(&folder, Arc::new(disk), log::Config::default(), metrics)
+    })
+    .await;
     Ok(opened.map_err(|error| Error::Task { what: "opening the log", reason: error.to_string() })??)
 }
 
 fn log_metrics(metrics: &Metrics) -> log::Metrics {
     let disk = &metrics.disk;
     log::Metrics {
-        fsync_seconds: disk.wal_fsync_duration_seconds.clone(),
-        write_seconds: disk.wal_write_duration_seconds.clone(),
+        fsync: disk.wal_fsync_duration_seconds.clone(),
+        write: disk.wal_write_duration_seconds.clone(),
         written_bytes: disk.wal_write_bytes_total.clone(),
-        ..log::Metrics::default()
     }
 }
 
 fn mvcc_config(config: &Config) -> mvcc::Config {
     mvcc::Config {
-        compaction_batch_revisions: i64::from(config.compaction_batch_limit),
-        compaction_sleep: config.compaction_sleep_interval,
+        compact_step_rows_max: config.compaction_batch_limit as usize,
+        compact_step_pause: config.compaction_sleep_interval,
         ..mvcc::Config::default()
     }
+}
+
+fn watch_config(config: &Config) -> watch::Config {
+    watch::Config { progress_notify_interval: config.watch_progress_notify_interval, ..watch::Config::default() }
 }
 
 fn membership(config: &Config, dir: &DataDir) -> raft::Membership {
@@ -262,16 +245,17 @@ fn membership(config: &Config, dir: &DataDir) -> raft::Membership {
 
 fn context(
     config: &Config,
-    handle: &Handle,
+    running: &raft::Running,
     rooms: &Rooms,
     metrics: Metrics,
     stop: &CancellationToken,
 ) -> rpc::Context {
     rpc::Context::new(rpc::Parts {
-        consensus: Arc::new(handle.clone()),
+        consensus: Arc::new(running.handle.clone()),
         mvcc: rooms.mvcc.clone(),
         hub: rooms.hub.clone(),
-        leases: Arc::new(lease::Listing(Arc::clone(&rooms.tables.lessor))),
+        leases: Arc::new(rooms.tables.clone()),
+        snapshots: Arc::new(running.exporter()),
         members: rooms.tables.members.clone(),
         alarms: rooms.tables.alarms.clone(),
         quota: crate::quota::Quota::from_flag(config.quota_backend_bytes),
@@ -355,8 +339,8 @@ async fn publish(
     }
     tracing::info!(
         target: "store",
-        "local-member-id" = format!("{:x}", membership.member),
-        "cluster-id" = format!("{:x}", membership.cluster),
+        local_member_id = format!("{:x}", membership.member),
+        cluster_id = format!("{:x}", membership.cluster),
         "published local member to cluster through raft"
     );
     tracing::info!(target: "store", clients = ?config.listen_client_urls, "ready to serve client requests");

@@ -90,6 +90,12 @@ impl Tables {
     }
 }
 
+impl crate::rpc::Leases for Tables {
+    fn ids_by_expiry(&self) -> Vec<i64> {
+        self.lessor.lock().expect("no holder panics").ids_by_expiry()
+    }
+}
+
 /// One entry's answers, for the member that proposed it.
 pub type Answers = (BatchId, Vec<Applied>);
 

@@ -99,7 +99,7 @@ struct World<C> {
 }
 
 fn config() -> Config {
-    Config { compact_step_rows_max: 3, hash_buffer_bytes_max: 300, header_cache_bytes_max: 1500, ..Config::default() }
+    Config { compact_step_rows_max: 3, header_cache_bytes_max: 1500, ..Config::default() }
 }
 
 impl<C: Crashing> World<C> {
@@ -357,7 +357,7 @@ impl<C: Crashing> World<C> {
             check_events(view, model);
             check_refusals(view, model);
             for revision in first..=model.revision {
-                let hash = view.hash_kv(revision, 300).expect("readable");
+                let hash = view.hash_with(revision, 300).expect("readable");
                 assert_eq!(hash.hash, model.hash(revision), "hash at {revision}");
             }
             for lease in LEASES {
@@ -424,11 +424,11 @@ fn check_previous(
 fn check_refusals(view: &View<'_>, model: &Model) {
     let get = |revision| view.range(&pb::RangeRequest { key: "a".into(), revision, ..Default::default() });
     assert!(matches!(get(model.revision + 1), Err(Error::FutureRevision)));
-    assert!(matches!(view.hash_kv(model.revision + 1, 300), Err(Error::FutureRevision)));
+    assert!(matches!(view.hash_kv(model.revision + 1), Err(Error::FutureRevision)));
     assert!(get(-5).is_ok(), "negative is the current one at the top level");
     if model.compact > 1 {
         assert!(matches!(get(model.compact - 1), Err(Error::Compacted)));
-        assert!(matches!(view.hash_kv(model.compact - 1, 300), Err(Error::Compacted)));
+        assert!(matches!(view.hash_kv(model.compact - 1), Err(Error::Compacted)));
         assert!(matches!(view.events(model.compact - 1, 1, 1), Err(Error::Compacted)));
     }
 }

@@ -26,8 +26,6 @@ pub struct Config {
     pub compact_step_rows_max: usize,
     /// Pause between two steps, so that apply has the disk and the core in between. Default 2 ms; etcd's is 10 ms.
     pub compact_step_pause: std::time::Duration,
-    /// Records held at a time while a hash sorts them, bytes. Default 64 MiB; what does not fit costs further passes.
-    pub hash_buffer_bytes_max: usize,
 }
 
 impl Default for Config {
@@ -36,7 +34,6 @@ impl Default for Config {
             header_cache_bytes_max: 64 << 20,
             compact_step_rows_max: 1000,
             compact_step_pause: std::time::Duration::from_millis(2),
-            hash_buffer_bytes_max: 64 << 20,
         }
     }
 }

@@ -9,12 +9,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::tls::Certificate;
 
 /// A byte stream of any kind: TCP, unix socket, TLS over either.
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 
 /// A byte stream whose kind no longer matters.
-pub(super) type Stream = Box<dyn Io>;
+pub type Stream = Box<dyn Io>;
 
 /// The other end's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

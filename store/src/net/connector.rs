@@ -41,14 +41,25 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector with the peer side's certificates. TLS is set up when it could be needed, that is when a certificate, a
-    /// CA or `peer-auto-tls` is set, or when one of `urls` has TLS.
+    /// A connector with the peer side's certificates, for members at `urls`. TLS is set up when it could be needed, that is
+    /// when a certificate, a CA or `peer-auto-tls` is set, or when one of `urls` has TLS.
     ///
     /// # Errors
     /// When a file cannot be read or used.
     pub fn new(tls: &Tls, urls: &[Url]) -> Result<Connector, Error> {
-        let needed = tls.has_certificate() || tls.trusted_ca_file.is_some() || urls.iter().any(Url::is_tls);
-        Ok(Connector { tls: needed.then(|| tls::Client::new(tls)).transpose()? })
+        let needed = urls.iter().any(Url::is_tls);
+        if !needed && !tls.has_certificate() && tls.trusted_ca_file.is_none() {
+            return Ok(Connector { tls: None });
+        }
+        match tls::Client::new(tls) {
+            Ok(client) => Ok(Connector { tls: Some(client) }),
+            Err(error) if needed || tls.trusted_ca_file.is_some() => Err(error.into()),
+            Err(error) => {
+                // Nobody to dial by TLS so far; a machine without any CA must not keep such a member from starting.
+                tracing::warn!(error = %error, "no TLS towards other members");
+                Ok(Connector { tls: None })
+            }
+        }
     }
 
     /// What dials `url`, for `Endpoint::connect_with_connector`.
@@ -107,7 +118,9 @@ impl Dial {
             return Ok(stream);
         }
         let Some(tls) = tls else {
-            let source = io::Error::other("no peer TLS is set up on this member; see --peer-cert-file and --peer-trusted-ca-file");
+            let source = io::Error::other(
+                "no peer TLS is set up on this member; see --peer-cert-file and --peer-trusted-ca-file",
+            );
             return Err(Error::Handshake { url, source });
         };
         let stream = tls.connect(url.host(), stream).await.map_err(|source| Error::Handshake { url, source })?;

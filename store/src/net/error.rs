@@ -57,12 +57,19 @@ impl Error {
     pub(super) fn bind(flag: &str, url: &Url, source: &io::Error) -> Error {
         let address = url.address();
         let remedy = match source.kind() {
-            io::ErrorKind::AddrInUse if url.is_unix() => format!("stop the process that listens on {address}, or another path in {flag}"),
+            io::ErrorKind::AddrInUse if url.is_unix() => {
+                format!("stop the process that listens on {address}, or another path in {flag}")
+            }
             io::ErrorKind::AddrInUse => {
-                format!("`ss -ltnp sport = :{}` shows the process that has the port; stop it, or another port in {flag}", url.port())
+                format!(
+                    "`ss -ltnp sport = :{}` shows the process that has the port; stop it, or another port in {flag}",
+                    url.port()
+                )
             }
             io::ErrorKind::PermissionDenied => format!("a port above 1023, or a path that may be written, in {flag}"),
-            io::ErrorKind::AddrNotAvailable => format!("an IP of this machine in {flag}; 0.0.0.0 stands for all of them"),
+            io::ErrorKind::AddrNotAvailable => {
+                format!("an IP of this machine in {flag}; 0.0.0.0 stands for all of them")
+            }
             io::ErrorKind::NotFound => format!("a path in a folder that exists in {flag}"),
             _ => format!("another address in {flag}"),
         };

@@ -44,7 +44,7 @@ pub(super) enum Speaks {
 #[derive(Debug)]
 pub(super) enum BoundSocket {
     Tcp(TcpListener),
-    Unix(UnixListener, Unlink),
+    Unix { socket: UnixListener, _unlink: Unlink },
 }
 
 /// Removes the socket's file when dropped.
@@ -71,7 +71,8 @@ impl Listener {
             if addresses.contains(&url.address()) {
                 continue;
             }
-            let schemes = || urls.iter().filter(|other| other.address() == url.address() && other.is_unix() == url.is_unix());
+            let schemes =
+                || urls.iter().filter(|other| other.address() == url.address() && other.is_unix() == url.is_unix());
             let speaks = match (schemes().any(Url::is_tls), schemes().any(|url| !url.is_tls())) {
                 (true, true) => Speaks::Both,
                 (true, false) => Speaks::Tls,
@@ -91,7 +92,7 @@ impl Listener {
             .iter()
             .filter_map(|bound| match &bound.socket {
                 BoundSocket::Tcp(socket) => socket.local_addr().ok(),
-                BoundSocket::Unix(..) => None,
+                BoundSocket::Unix { .. } => None,
             })
             .collect()
     }
@@ -100,7 +101,9 @@ impl Listener {
 fn bind_tcp(url: &Url, reuse_port: bool) -> io::Result<BoundSocket> {
     let host = match url.host() {
         "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        host => host.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "neither an IP address nor localhost"))?,
+        host => host
+            .parse()
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "neither an IP address nor localhost"))?,
     };
     let address = SocketAddr::new(host, url.port());
     let socket = match host {
@@ -108,7 +111,9 @@ fn bind_tcp(url: &Url, reuse_port: bool) -> io::Result<BoundSocket> {
             let both = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), url.port());
             match bind_address(both, reuse_port) {
                 // A machine without IPv6.
-                Err(error) if error.kind() != io::ErrorKind::AddrInUse && error.kind() != io::ErrorKind::PermissionDenied => {
+                Err(error)
+                    if error.kind() != io::ErrorKind::AddrInUse && error.kind() != io::ErrorKind::PermissionDenied =>
+                {
                     bind_address(address, reuse_port)
                 }
                 bound => bound,
@@ -143,7 +148,7 @@ fn bind_unix(address: &str) -> io::Result<BoundSocket> {
         }
         bound => bound?,
     };
-    Ok(BoundSocket::Unix(socket, Unlink(path.to_owned())))
+    Ok(BoundSocket::Unix { socket, _unlink: Unlink(path.to_owned()) })
 }
 
 /// A socket's file that a process has left behind.

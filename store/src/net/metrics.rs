@@ -20,7 +20,10 @@ impl Metrics {
         let metrics = Metrics {
             connections: IntGaugeVec::new(Opts::new("fairlead_net_connections", "Open connections."), &["listener"])?,
             handshake_failures: IntCounterVec::new(
-                Opts::new("fairlead_net_handshake_failures_total", "Connections that ended before a request could be read."),
+                Opts::new(
+                    "fairlead_net_handshake_failures_total",
+                    "Connections that ended before a request could be read.",
+                ),
                 &["listener"],
             )?,
         };

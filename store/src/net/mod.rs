@@ -17,7 +17,7 @@ mod metrics;
 mod serve;
 pub mod tls;
 
-pub use connection::{Connection, Remote};
+pub use connection::{Connection, Io, Remote, Stream};
 pub use connector::{Connector, Dial};
 pub use error::Error;
 pub use listener::Listener;

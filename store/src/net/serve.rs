@@ -188,7 +188,7 @@ async fn accept(socket: &BoundSocket) -> io::Result<(Socket, Remote)> {
             let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
             Ok((Socket::Tcp(stream), Remote::Tcp(remote)))
         }
-        BoundSocket::Unix(socket, _) => Ok((Socket::Unix(socket.accept().await?.0), Remote::Unix)),
+        BoundSocket::Unix { socket, .. } => Ok((Socket::Unix(socket.accept().await?.0), Remote::Unix)),
     }
 }
 
@@ -292,7 +292,9 @@ async fn first_byte(socket: &Socket) -> io::Result<Option<u8>> {
 async fn serve_http(shared: &Arc<Shared>, stream: Stream, connection: Connection) {
     let router = shared.router.clone();
     let tcp = match connection.remote {
-        Remote::Tcp(remote) => Some(tonic::transport::server::TcpConnectInfo { local_addr: None, remote_addr: Some(remote) }),
+        Remote::Tcp(remote) => {
+            Some(tonic::transport::server::TcpConnectInfo { local_addr: None, remote_addr: Some(remote) })
+        }
         Remote::Unix => None,
     };
     let remote = connection.remote;

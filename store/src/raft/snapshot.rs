@@ -5,7 +5,9 @@
 //! carries its own metadata, which may be newer than what openraft was told. Installing one swaps a generation that was
 //! filled and verified before (`state_dir`).
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,9 +19,13 @@ use super::types::{SnapshotMeta, TypeConfig, log_id, term_of};
 use super::wire;
 use crate::apply::meta;
 use crate::metrics::Metrics;
+use crate::rpc::Snapshots;
 use crate::snapshot_file::{self, AppliedId, Header};
 
 type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotData>;
+
+/// Bytes written to a client's snapshot file at once.
+const EXPORT_BUFFER_BYTES: usize = 1 << 20;
 
 /// A snapshot's content.
 pub(crate) enum SnapshotData {
@@ -31,8 +37,10 @@ pub(crate) enum SnapshotData {
 
 /// Writes this member's state as a snapshot file.
 #[derive(Clone)]
-pub(crate) struct Exporter {
+pub struct Exporter {
     pub(crate) state: Arc<StateDir>,
+    /// Where files for clients are made.
+    pub(crate) folder: PathBuf,
     pub(crate) cluster: u64,
     pub(crate) member: u64,
     pub(crate) metrics: Metrics,
@@ -61,6 +69,18 @@ impl Exporter {
         };
         snapshot_file::write(&*snapshot, &header, out).map_err(io::Error::other)?;
         Ok(())
+    }
+}
+
+impl Snapshots for Exporter {
+    fn create(&self) -> io::Result<File> {
+        let mut file = tempfile::tempfile_in(&self.folder)?;
+        let mut buffered = BufWriter::with_capacity(EXPORT_BUFFER_BYTES, &mut file);
+        self.export(&mut buffered)?;
+        buffered.flush()?;
+        drop(buffered);
+        file.rewind()?;
+        Ok(file)
     }
 }
 

@@ -157,6 +157,7 @@ pub struct Rooms {
 pub struct Running {
     /// For the services.
     pub handle: Handle,
+    exporter: Exporter,
     tasks: JoinSet<()>,
     log: Log,
 }
@@ -194,15 +195,16 @@ pub async fn start(
     let (machine, applied) =
         StateMachine::new(applier, Arc::clone(&opened.state), Arc::clone(&answers), metrics.clone())
             .map_err(|error| Error::State(error.to_string()))?;
-    let exporter = Exporter { state: Arc::clone(&opened.state), cluster, member, metrics: metrics.clone() };
-    let factory = Factory { peers: peers.clone(), exporter, reply_deadline: timing.reply_deadline };
+    let incoming = config.data_dir.join("member").join("snap");
+    let (state, folder) = (Arc::clone(&opened.state), incoming.clone());
+    let exporter = Exporter { state, folder, cluster, member, metrics: metrics.clone() };
+    let factory = Factory { peers: peers.clone(), exporter: exporter.clone(), reply_deadline: timing.reply_deadline };
     let log_store = LogStore { log: opened.log.clone() };
     let raft = Raft::build(member, raft_config, factory, log_store, machine).await;
     let raft = raft.map_err(|error| Error::Raft(error.to_string()))?;
 
     let (leader, follow_leader) = watch::channel(None);
     let (leading, follow_leading) = watch::channel(None);
-    let incoming = config.data_dir.join("member").join("snap");
     let parts = Parts {
         raft,
         identity,
@@ -227,10 +229,16 @@ pub async fn start(
     tasks.spawn(leader::follow(Arc::clone(&node), followed, shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
     tasks.spawn(watchdog::watch(Arc::clone(&node), shutdown));
-    Ok(Running { handle: Handle(node), tasks, log: opened.log })
+    Ok(Running { handle: Handle(node), exporter, tasks, log: opened.log })
 }
 
 impl Running {
+    /// Makes snapshots of this member's state for clients.
+    #[must_use]
+    pub fn exporter(&self) -> Exporter {
+        self.exporter.clone()
+    }
+
     /// The peer services, for the peer listener.
     #[must_use]
     pub fn peer_routes(&self, config: &Config) -> tonic::service::Routes {

@@ -27,7 +27,13 @@ impl Certificate {
     pub fn from_der(der: &CertificateDer<'_>) -> Option<Certificate> {
         let (_, parsed) = X509Certificate::from_der(der).ok()?;
         let mut certificate = Certificate {
-            common_name: parsed.subject().iter_common_name().next().and_then(|cn| cn.as_str().ok()).unwrap_or_default().to_owned(),
+            common_name: parsed
+                .subject()
+                .iter_common_name()
+                .next()
+                .and_then(|cn| cn.as_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
             serial: super::files::trimmed(parsed.raw_serial()).to_vec(),
             ..Certificate::default()
         };

@@ -48,7 +48,8 @@ impl Client {
     where
         I: AsyncRead + AsyncWrite + Unpin,
     {
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         TlsConnector::from(self.state.current().await).connect(name, io).await
     }
 }
@@ -71,7 +72,9 @@ fn build(tls: &Tls) -> Result<Built<ClientConfig>, Error> {
         None => None,
         Some(roots) => {
             let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
-            Some(verifier.map_err(|error| Error::content(roots_place, error, "--peer-trusted-ca-file with CA certificates as PEM"))?)
+            Some(verifier.map_err(|error| {
+                Error::content(roots_place, error, "--peer-trusted-ca-file with CA certificates as PEM")
+            })?)
         }
     };
     let verifier = CheckedServers { inner, checks: Checks::for_dialling(tls)?, provider: Arc::clone(&provider) };
@@ -82,12 +85,13 @@ fn build(tls: &Tls) -> Result<Built<ClientConfig>, Error> {
         .map_err(|error| Error::content(place, error, "other TLS versions or cipher suites"))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let mut config = match &pair {
-        None => builder.with_no_client_auth(),
-        Some((cert_file, key_file)) => builder
-            .with_client_auth_cert(files::chain(cert_file)?, files::key(key_file)?)
-            .map_err(|error| Error::content(place, error, "a certificate with the key that belongs to it"))?,
-    };
+    let mut config =
+        match &pair {
+            None => builder.with_no_client_auth(),
+            Some((cert_file, key_file)) => builder
+                .with_client_auth_cert(files::chain(cert_file)?, files::key(key_file)?)
+                .map_err(|error| Error::content(place, error, "a certificate with the key that belongs to it"))?,
+        };
     config.alpn_protocols = vec![b"h2".to_vec()];
     // A resumed session would skip the checks above.
     config.resumption = rustls::client::Resumption::disabled();

@@ -85,7 +85,8 @@ pub(super) fn revoked(path: &Path) -> Result<HashSet<Vec<u8>>, Error> {
     }
     let mut serials = HashSet::new();
     for list in &lists {
-        let (_, list) = CertificateRevocationList::from_der(list).map_err(|error| Error::content(path, error, REMEDY))?;
+        let (_, list) =
+            CertificateRevocationList::from_der(list).map_err(|error| Error::content(path, error, REMEDY))?;
         serials.extend(list.iter_revoked_certificates().map(|entry| trimmed(entry.raw_serial()).to_vec()));
     }
     Ok(serials)

@@ -37,6 +37,7 @@ pub(super) async fn check(certificate: &Certificate, remote: IpAddr) -> Result<(
             return Ok(());
         }
     }
-    let names = dns_names.iter().cloned().chain(ip_addresses.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ");
+    let names =
+        dns_names.iter().cloned().chain(ip_addresses.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ");
     Err(Unfit { names, remote })
 }

@@ -55,7 +55,10 @@ pub(super) fn provider(tls: &Tls) -> Result<Arc<CryptoProvider>, Invalid> {
         match KNOWN.iter().find(|(known, _)| known == name) {
             Some((_, suite)) => wanted.push(*suite),
             None if PASSED_OVER.contains(&name.as_str()) => {
-                tracing::warn!(suite = name.as_str(), "a cipher suite that is not spoken, or always on, is passed over");
+                tracing::warn!(
+                    suite = name.as_str(),
+                    "a cipher suite that is not spoken, or always on, is passed over"
+                );
             }
             None => {
                 return Err(Invalid::new(

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::config::Tls;
+use crate::config::{Config, Tls, Url};
 
 use super::reload::{Built, Reloading};
 use super::verify::{CheckedClients, Checks};
@@ -37,6 +37,33 @@ pub struct Server {
 }
 
 impl Server {
+    /// The server of a side's listeners by the store's settings; `None` when none of their URLs has TLS.
+    ///
+    /// # Errors
+    /// Those of [`Server::new`].
+    pub fn of(config: &Config, side: Side) -> Result<Option<Server>, Error> {
+        let (tls, urls) = match side {
+            Side::Client => {
+                (&config.client_tls, [config.listen_client_urls.as_slice(), &config.listen_client_http_urls].concat())
+            }
+            Side::Peer => (&config.peer_tls, config.listen_peer_urls.clone()),
+            Side::Metrics => (&config.client_tls, config.listen_metrics_urls.clone()),
+        };
+        for url in urls.iter().filter(|url| !url.is_tls() && side != Side::Metrics) {
+            if tls.has_certificate() || tls.demands_client_certificate() {
+                tracing::warn!(%url, ?side, "scheme is without TLS while TLS is set up; ignoring the TLS settings for it");
+            }
+        }
+        if !urls.iter().any(Url::is_tls) {
+            return Ok(None);
+        }
+        if tls.auto && !tls.is_self_signed() {
+            tracing::warn!(?side, "ignoring automatic TLS since a certificate is given");
+        }
+        let hosts: Vec<String> = urls.iter().map(|url| url.host().to_owned()).collect();
+        Server::new(tls, side, &config.data_dir, &hosts).map(Some)
+    }
+
     /// Reads all files once. `data_dir` keeps a self-signed certificate; `hosts` are the names put into it.
     ///
     /// # Errors
@@ -53,10 +80,15 @@ impl Server {
                 ..tls
             };
         }
-        let checks_address = side == Side::Peer && tls.demands_client_certificate() && !tls.skip_client_san_verification;
+        let checks_address =
+            side == Side::Peer && tls.demands_client_certificate() && !tls.skip_client_san_verification;
         let folder = data_dir.join("fixtures").join(if side == Side::Peer { "peer" } else { "client" });
         let hosts = hosts.to_vec();
-        let watched = [&tls.cert_file, &tls.key_file, &tls.trusted_ca_file, &tls.crl_file].into_iter().flatten().cloned().collect();
+        let watched = [&tls.cert_file, &tls.key_file, &tls.trusted_ca_file, &tls.crl_file]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
         let state = Reloading::new(watched, move || build(&tls, &folder, &hosts))?;
         Ok(Server { state: Arc::new(state), checks_address })
     }

@@ -4,6 +4,7 @@
 //! also for whoever is dialled. Source: etcd `client/pkg/transport/listener.go` `baseConfig`, `listener_tls.go` `checkCRL`.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -27,12 +28,19 @@ pub(super) struct Checks {
 }
 
 /// A verified certificate that is not let in all the same.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 enum Denied {
     #[error("the common name {0:?} is not among the allowed ones")]
     CommonName(String),
     #[error("the certificate is valid for none of the allowed host names")]
     HostName,
+}
+
+/// As the text, because rustls shows only this form.
+impl fmt::Debug for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Checks {
@@ -46,7 +54,11 @@ impl Checks {
             .iter()
             .map(|name| {
                 ServerName::try_from(name.clone()).map_err(|error| {
-                    Invalid::new(format!("the allowed host name {name:?}"), error.to_string(), "a DNS name or an IP address")
+                    Invalid::new(
+                        format!("the allowed host name {name:?}"),
+                        error.to_string(),
+                        "a DNS name or an IP address",
+                    )
                 })
             })
             .collect::<Result<_, _>>()?;
