@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::apply::meta;
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
-use crate::engine::{self, Batch, Engine, Family};
+use crate::engine::{self, Batch, Family};
 use crate::raft::{self, OpenEngine};
 use crate::snapshot_file::{self, Summary};
 

@@ -57,8 +57,11 @@ impl Writers {
             });
             let channels = channels.collect::<anyhow::Result<Vec<Channel>>>()?;
             let prefix = format!("{prefix}/{writer}");
-            let writing = stop.clone().run_until_cancelled_owned(write(prefix, writer, channels, Arc::clone(&record)));
-            tasks.spawn(async move { drop(writing.await) });
+            let (record, stop) = (Arc::clone(&record), stop.clone());
+            tasks.spawn(async move {
+                // `None`: the writers were stopped, which is how they end.
+                stop.run_until_cancelled(write(prefix, writer, channels, record)).await.unwrap_or_default();
+            });
         }
         Ok(Writers { record, stop, tasks })
     }

@@ -75,8 +75,7 @@ fn run_server(serve: Serve) -> anyhow::Result<u8> {
 
 /// Builds the store and runs it until `shutdown`: the one place where the store is plugged in.
 async fn serve_store(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    config.validate_bootstrap()?;
-    shutdown.cancelled().await;
+    fairlead_store::Store::build(config).await?.run(shutdown).await?;
     Ok(())
 }
 
