@@ -204,6 +204,8 @@ impl Engine for RocksEngine {
             .map_err(|e| error("checkpoint", e))
     }
 
+    fn discard(&self) {}
+
     fn background_error(&self) -> Option<Error> {
         let met = self.db.property_int_value(properties::BACKGROUND_ERRORS).ok().flatten().unwrap_or(0);
         if met == 0 {

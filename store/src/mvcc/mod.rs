@@ -28,6 +28,7 @@ mod size;
 mod store;
 mod txn;
 mod view;
+mod watch_source;
 mod writer;
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ pub use compact::Compactor;
 pub use error::Error;
 pub use hash::Hashed;
 pub use range::Ranged;
-pub use revision::Revision;
+pub use revision::{Revision, revision_of};
 pub use size::Sizes;
 pub use store::{Config, Mvcc};
 pub use view::View;

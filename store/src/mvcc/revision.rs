@@ -4,6 +4,7 @@
 //! replicated state: a pure function of the log, written in the same batch as the rows it speaks of.
 //! Source: etcd `server/storage/mvcc/revision.go`; an empty store is at revision 1 and its compact revision at -1.
 
+use crate::engine::{self, Family, Snapshot, schema};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::size::Account;
@@ -99,6 +100,17 @@ impl State {
             account,
         })
     }
+}
+
+/// The revision of the state in `snapshot`.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn revision_of(snapshot: &dyn Snapshot) -> Result<i64, engine::Error> {
+    let record = snapshot.get(Family::Meta, schema::META_MVCC)?;
+    let malformed = || engine::Error::Io { operation: "read", reason: "the revision's record is malformed".to_owned() };
+    let state = record.map(|record| State::decode(record).ok_or_else(malformed)).transpose()?;
+    Ok(state.map_or(FIRST_REVISION, |state| state.revision))
 }
 
 #[cfg(test)]

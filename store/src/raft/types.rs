@@ -56,6 +56,8 @@ pub(crate) type AppendResponse = openraft::raft::AppendEntriesResponse<TypeConfi
 pub(crate) type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
 pub(crate) type VoteResponse = openraft::raft::VoteResponse<TypeConfig>;
 pub(crate) type TransferRequest = openraft::raft::TransferLeaderRequest<TypeConfig>;
+pub(crate) type TransferError = openraft::raft::TransferLeaderError<TypeConfig>;
+pub(crate) type TransferResponse = openraft::raft::TransferLeaderResponse<TypeConfig>;
 pub(crate) type StreamAppendError = openraft::raft::StreamAppendError<TypeConfig>;
 pub(crate) type StreamAppendResult = Result<Option<LogId>, StreamAppendError>;
 

@@ -15,9 +15,9 @@ use openraft::entry::RaftEntry;
 use openraft::vote::RaftLeaderId;
 
 use super::types::{
-    AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer, SnapshotMeta,
-    StoredMembership, StreamAppendError, StreamAppendResult, TransferRequest, Vote, VoteRequest, VoteResponse, log_id,
-    term_of,
+    AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer,
+    StoredMembership, StreamAppendError, StreamAppendResult, TransferError, TransferRequest, TransferResponse, Vote,
+    VoteRequest, VoteResponse, log_id, term_of,
 };
 
 const BLANK: u8 = 0;
@@ -300,17 +300,31 @@ pub(crate) fn decode_transfer(mut buf: Bytes) -> Result<TransferRequest> {
     Ok(TransferRequest::new(get_vote(&mut buf)?, get_u64(&mut buf)?, get_log_id(&mut buf)?))
 }
 
-/// What a snapshot's file says of itself: the last applied entry and the membership.
-pub(crate) fn encode_snapshot_meta(meta: &SnapshotMeta) -> Bytes {
+pub(crate) fn encode_transfer_response(response: &TransferResponse) -> Bytes {
     let mut out = BytesMut::new();
-    put_log_id(meta.last_log_id.as_ref(), &mut out);
-    out.put_slice(&encode_stored_membership(&meta.last_membership));
+    match response {
+        Ok(()) => out.put_u8(0),
+        Err(TransferError::VoteChanged { expected, actual }) => {
+            out.put_u8(1);
+            put_vote(expected, &mut out);
+            put_vote(actual, &mut out);
+        }
+        Err(TransferError::LogNotFlushed { expected, actual }) => {
+            out.put_u8(2);
+            put_log_id(expected.as_ref(), &mut out);
+            put_log_id(actual.as_ref(), &mut out);
+        }
+    }
     out.freeze()
 }
 
-pub(crate) fn decode_snapshot_meta(mut buf: Bytes) -> Result<SnapshotMeta> {
-    let last_log_id = get_log_id(&mut buf)?;
-    Ok(SnapshotMeta { last_log_id, last_membership: decode_stored_membership(buf)? })
+pub(crate) fn decode_transfer_response(mut buf: Bytes) -> Result<TransferResponse> {
+    Ok(match get_u8(&mut buf)? {
+        0 => Ok(()),
+        1 => Err(TransferError::VoteChanged { expected: get_vote(&mut buf)?, actual: get_vote(&mut buf)? }),
+        2 => Err(TransferError::LogNotFlushed { expected: get_log_id(&mut buf)?, actual: get_log_id(&mut buf)? }),
+        tag => return Err(Error::Tag(tag)),
+    })
 }
 
 /// A vote alone, as the log keeps it.
@@ -386,10 +400,14 @@ mod tests {
         assert_eq!(decode_vote_response(encode_vote_response(&response)), Ok(response));
         let transfer = TransferRequest::new(Vote::new_committed(1, 2), 7, Some(log_id(1, 9)));
         assert_eq!(decode_transfer(encode_transfer(&transfer)), Ok(transfer));
-        let meta = SnapshotMeta {
-            last_log_id: Some(log_id(4, 5)),
-            last_membership: StoredMembership::new(Some(log_id(0, 0)), membership()),
-        };
-        assert_eq!(decode_snapshot_meta(encode_snapshot_meta(&meta)), Ok(meta));
+        for response in [
+            Ok(()),
+            Err(TransferError::VoteChanged { expected: Vote::new(1, 2), actual: Vote::new(3, 4) }),
+            Err(TransferError::LogNotFlushed { expected: Some(log_id(1, 2)), actual: None }),
+        ] {
+            assert_eq!(decode_transfer_response(encode_transfer_response(&response)), Ok(response));
+        }
+        let stored = StoredMembership::new(Some(log_id(0, 0)), membership());
+        assert_eq!(decode_stored_membership(encode_stored_membership(&stored)), Ok(stored));
     }
 }

@@ -1,0 +1,145 @@
+//! A proxy's listener: accepts, finds out who dials, waits for an open link, connects on and pumps both ways.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::pump::{Ended, open, pump};
+use super::{LinkState, Links, OUTSIDE, Roster};
+
+/// Connections through one proxy at a time; members that dial again and again into a held link stay below it.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// A running proxy before one port of one member. Dropping it closes its listener and all its connections.
+#[derive(Debug)]
+pub struct Proxy {
+    address: SocketAddrV4,
+    shutdown: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// Listens on a free loopback port and forwards to `upstream`, which is a port of `member`.
+    ///
+    /// # Errors
+    /// When no port can be bound.
+    pub(crate) async fn start(member: &str, upstream: SocketAddrV4, links: Links, roster: Roster) -> io::Result<Proxy> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = v4(listener.local_addr()?)?;
+        let shutdown = CancellationToken::new();
+        let route = Arc::new(Route { member: member.to_owned(), address, upstream, links, roster });
+        let task = tokio::spawn(accept(listener, route, shutdown.clone()));
+        Ok(Proxy { address, shutdown, task: Some(task) })
+    }
+
+    /// Where the proxy listens.
+    pub fn address(&self) -> SocketAddrV4 {
+        self.address
+    }
+
+    /// Closes the listener and every connection, and waits until they are closed.
+    pub(crate) async fn stop(&mut self) {
+        self.shutdown.cancel();
+        if let Some(task) = self.task.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(address = %self.address, %error, "fault proxy ended badly");
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+struct Route {
+    member: String,
+    address: SocketAddrV4,
+    upstream: SocketAddrV4,
+    links: Links,
+    roster: Roster,
+}
+
+async fn accept(listener: TcpListener, route: Arc<Route>, shutdown: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match (accepted, slots.clone().try_acquire_owned()) {
+                (Ok((stream, from)), Ok(slot)) => {
+                    let route = route.clone();
+                    connections.spawn(async move {
+                        if let Err(error) = carry(stream, from, &route).await {
+                            tracing::debug!(member = route.member, %error, "proxied connection ended");
+                        }
+                        drop(slot);
+                    });
+                }
+                (Ok(_), Err(_)) => tracing::warn!(member = route.member, "fault proxy is full, connection dropped"),
+                (Err(error), _) => tracing::warn!(member = route.member, %error, "fault proxy could not accept"),
+            }
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn carry(mut inward: TcpStream, from: SocketAddr, route: &Arc<Route>) -> Result<(), Ended> {
+    let from = v4(from)?;
+    let lookup = route.clone();
+    let found = tokio::task::spawn_blocking(move || lookup.roster.owner(from, lookup.address)).await;
+    let dialler = found.map_err(io::Error::other)??.unwrap_or_else(|| OUTSIDE.to_owned());
+    let mut there = route.links.subscribe(&dialler, &route.member);
+    let mut back = route.links.subscribe(&route.member, &dialler);
+    let mut outward = match connect(&mut there, &mut back, route.upstream).await {
+        Ok(outward) => outward,
+        Err(ended) => {
+            inward.set_zero_linger()?;
+            return Err(ended);
+        }
+    };
+    inward.set_nodelay(true)?;
+    outward.set_nodelay(true)?;
+    let carried = {
+        let (in_source, in_sink) = inward.split();
+        let (out_source, out_sink) = outward.split();
+        tokio::try_join!(pump(in_source, out_sink, there), pump(out_source, in_sink, back))
+    };
+    if carried.is_err() {
+        // Dropped with this option, a socket is closed by RST.
+        inward.set_zero_linger()?;
+        outward.set_zero_linger()?;
+    }
+    carried.map(|_| ())
+}
+
+/// A TCP handshake needs both directions.
+async fn connect(
+    there: &mut watch::Receiver<LinkState>,
+    back: &mut watch::Receiver<LinkState>,
+    upstream: SocketAddrV4,
+) -> Result<TcpStream, Ended> {
+    loop {
+        open(there).await?;
+        open(back).await?;
+        if there.borrow().is_open() && back.borrow().is_open() {
+            return Ok(TcpStream::connect(upstream).await?);
+        }
+    }
+}
+
+fn v4(address: SocketAddr) -> io::Result<SocketAddrV4> {
+    match address {
+        SocketAddr::V4(address) => Ok(address),
+        SocketAddr::V6(_) => Err(io::Error::other("fault proxies speak IPv4 only")),
+    }
+}
