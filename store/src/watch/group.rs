@@ -88,8 +88,16 @@ impl Groups {
     }
 
     /// Adds a watcher, and says which revision was current. `committed` is what the engine holds: it may be ahead of what
-    /// was published, and a watcher that starts "now" must not be told what a read before it has shown already.
-    pub(super) fn create(&mut self, stream: u64, watch_id: i64, spec: Spec, committed: i64) -> (WatcherId, i64) {
+    /// was published, and a watcher that starts "now" must not be told what a read before it has shown already. One that
+    /// starts below `compact_revision` is made and ends at once.
+    pub(super) fn create(
+        &mut self,
+        stream: u64,
+        watch_id: i64,
+        spec: Spec,
+        committed: i64,
+        compact_revision: i64,
+    ) -> (WatcherId, i64) {
         let current = self.published.max(committed);
         let next = if spec.start_revision == 0 { current + 1 } else { spec.start_revision };
         let id = WatcherId(self.next_id());
@@ -99,7 +107,11 @@ impl Groups {
         let place = Place::Victim { refused: None };
         let watcher = Watcher { id, stream, watch_id, spec: Arc::new(spec), next, quiet: true, pipe, place };
         self.watchers.insert(id, watcher);
-        self.settle(id);
+        if next < compact_revision {
+            self.end_compacted(id, compact_revision)
+        } else {
+            self.settle(id)
+        }
         (id, current)
     }
 
@@ -185,7 +197,7 @@ impl Groups {
     /// Takes in what a pass has read.
     pub(super) fn finish(&mut self, read: Read) {
         match read {
-            Read::Compacted { compact_revision } => self.end_compacted(compact_revision),
+            Read::Compacted { compact_revision } => self.end_all_compacted(compact_revision),
             Read::Events { through, found } => found.into_iter().for_each(|found| self.caught_up(found, through)),
         }
     }
@@ -321,16 +333,21 @@ impl Groups {
         }
     }
 
-    fn end_compacted(&mut self, compact_revision: i64) {
+    fn end_all_compacted(&mut self, compact_revision: i64) {
         let lost: Vec<_> = self.unsynced.range(..(compact_revision, WatcherId(0))).map(|(_, id)| *id).collect();
         for id in lost {
             self.leave_unsynced(id);
-            let watcher = &self.watchers[&id];
-            let output = Output::Compacted { watch_id: watcher.watch_id, compact_revision };
-            match watcher.pipe.offer(Addressed { to: To::Watcher(id), output }) {
-                Ok(()) => self.end(id),
-                Err(output) => self.victimise(id, Some(output)),
-            }
+            self.end_compacted(id, compact_revision);
+        }
+    }
+
+    /// Tells a watcher that is in no group that it ends.
+    fn end_compacted(&mut self, id: WatcherId, compact_revision: i64) {
+        let watcher = &self.watchers[&id];
+        let output = Output::Compacted { watch_id: watcher.watch_id, compact_revision };
+        match watcher.pipe.offer(Addressed { to: To::Watcher(id), output }) {
+            Ok(()) => self.end(id),
+            Err(output) => self.victimise(id, Some(output)),
         }
     }
 
