@@ -51,8 +51,6 @@ pub(super) struct Groups {
     recent: Recent,
     /// The last watcher, stream and turn given out.
     ids: u64,
-    /// Events handed over so far.
-    pub(super) events_total: u64,
 }
 
 impl Groups {
@@ -68,7 +66,6 @@ impl Groups {
             turns: BTreeMap::new(),
             recent: Recent::default(),
             ids: 0,
-            events_total: 0,
         }
     }
 
@@ -132,7 +129,6 @@ impl Groups {
         for recorded in chunk {
             assert_eq!(recorded.revision, self.published + 1, "a published revision follows the one before");
             self.published = recorded.revision;
-            self.events_total += recorded.cells.len() as u64;
             for cell in recorded.cells.iter() {
                 self.synced.matching(&cell.event, |class| {
                     let (_, batch) = matched.entry(class.id).or_insert_with(|| (&class.watchers, Batch::default()));
@@ -264,7 +260,6 @@ impl Groups {
             watchers: self.watchers.len(),
             slow_watchers: self.watchers.values().filter(|watcher| !matches!(watcher.place, Place::Synced)).count(),
             pending_responses: self.streams.values().map(|stream| stream.pipe.len()).sum(),
-            events_total: self.events_total,
         }
     }
 
