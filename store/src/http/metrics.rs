@@ -49,6 +49,12 @@ fn refresh(ctx: &Context) {
     mvcc.db_total_size_in_use_in_bytes.set(sizes.in_use);
     mvcc.current_revision.set(ctx.mvcc.revision());
     mvcc.compact_revision.set(ctx.mvcc.compact_revision());
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let watch = ctx.hub.stats();
+    mvcc.watch_stream_total.set(count(watch.streams));
+    mvcc.watcher_total.set(count(watch.watchers));
+    mvcc.slow_watcher_total.set(count(watch.slow_watchers));
+    mvcc.pending_events_total.set(count(watch.pending_responses));
     ctx.metrics.lease.auth_revision.set(1);
     ctx.metrics.process.refresh();
 }

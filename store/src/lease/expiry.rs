@@ -99,6 +99,7 @@ impl Expiry {
         let mut checkpointing = JoinSet::new();
         let mut pause = Instant::now();
         loop {
+            while inflight.try_join_next().is_some() {}
             let now = Instant::now();
             let (next_expiry, next_checkpoint) = self.next();
             if next_checkpoint.is_some_and(|due| due <= now) && checkpointing.is_empty() {
@@ -107,6 +108,9 @@ impl Expiry {
             let room = self.config.revokes_inflight_max - inflight.len();
             if next_expiry.is_some_and(|due| due <= now) && room > 0 && pause <= now && budget.left(now) > 0 {
                 if self.leadership.confirm(term).await {
+                    // Some have ended meanwhile.
+                    while inflight.try_join_next().is_some() {}
+                    let room = self.config.revokes_inflight_max - inflight.len();
                     let ids = self.lessor().expired(Instant::now(), budget.take(Instant::now(), room));
                     ids.into_iter().for_each(|id| _ = inflight.spawn(self.end(id, term)));
                 } else {

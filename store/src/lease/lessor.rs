@@ -228,7 +228,8 @@ impl Lessor {
         self.next_expiry().into_iter().chain(self.next_checkpoint()).min()
     }
 
-    /// Up to `max` leases to checkpoint now, with the seconds left of them.
+    /// Up to `max` leases to checkpoint now, with the seconds left of them. They must be proposed at once: what a renewal
+    /// from here on clears has to come after them in the log. Where it does not, the next renewal clears it.
     pub fn due_checkpoints(&mut self, now: Instant, max: usize) -> Vec<(i64, i64)> {
         let ids: Vec<i64> = self.checkpoints.range(..=(now, i64::MAX)).take(max).map(|(_, id)| *id).collect();
         let mut due = Vec::new();

@@ -140,14 +140,16 @@ impl Cluster {
     }
 
     fn checkpoint(&mut self) {
-        for (id, remaining) in self.members[self.leader].lessor.due_checkpoints(self.now, 3) {
+        let due = self.members[self.leader].lessor.due_checkpoints(self.now, 3);
+        for (id, remaining) in due {
             assert!(remaining > 0 && remaining < self.model[&id].0);
-            // It is proposed, and something else may be applied first.
-            if self.rng.random_bool(0.5) {
-                self.renew();
-            }
-            self.propose(Entry::Checkpoint(id, remaining));
+            self.log.push(Entry::Checkpoint(id, remaining));
         }
+        // They are on their way, and something may come before they are applied.
+        for _ in 0..self.rng.random_range(0..3) {
+            self.renew();
+        }
+        self.catch_up(self.leader);
     }
 
     fn step(&mut self) {

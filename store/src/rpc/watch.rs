@@ -132,15 +132,17 @@ impl Session {
                 let answer = self.create(create);
                 self.ready.push_back(answer);
             }
-            Some(RequestUnion::CancelRequest(cancel)) => {
-                if self.watchers.cancel(cancel.watch_id) {
-                    let header = Some(self.ctx.header(self.watchers.revision()));
-                    let watch_id = cancel.watch_id;
-                    self.ready.push_back(pb::WatchResponse { header, watch_id, canceled: true, ..Default::default() });
-                }
-            }
+            Some(RequestUnion::CancelRequest(cancel)) => self.cancel(cancel.watch_id),
             Some(RequestUnion::ProgressRequest(_)) => self.watchers.request_progress(),
             None => {}
+        }
+    }
+
+    /// A cancel without a watcher has no answer.
+    fn cancel(&mut self, watch_id: i64) {
+        if self.watchers.cancel(watch_id) {
+            let header = Some(self.ctx.header(self.watchers.revision()));
+            self.ready.push_back(pb::WatchResponse { header, watch_id, canceled: true, ..Default::default() });
         }
     }
 
@@ -188,6 +190,7 @@ impl Session {
                     tracing::error!(%error, "reading values before failed");
                     Status::internal(error.to_string())
                 })?;
+                self.ctx.metrics.mvcc.events_total.inc_by(events.len() as u64);
                 let header = Some(self.ctx.header(delivery.revision()));
                 let whole = pb::WatchResponse { header, watch_id: delivery.watch_id(), events, ..Default::default() };
                 match delivery.fragment() {

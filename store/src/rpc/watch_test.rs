@@ -87,6 +87,7 @@ async fn a_watcher_is_created_and_then_gets_events_with_what_was_before() {
     let tombstone = mvccpb::KeyValue { key: "a".into(), mod_revision: 4, ..Default::default() };
     assert_eq!((delete.r#type, delete.kv), (1, Some(tombstone)));
     assert_eq!(delete.prev_kv.unwrap().value, "2");
+    assert_eq!(client.ctx.metrics.mvcc.events_total.get(), 2);
 }
 
 #[tokio::test]

@@ -51,8 +51,6 @@ pub(super) struct Groups {
     recent: Recent,
     /// The last watcher, stream and turn given out.
     ids: u64,
-    /// Events handed over so far.
-    pub(super) events_total: u64,
 }
 
 impl Groups {
@@ -68,7 +66,6 @@ impl Groups {
             turns: BTreeMap::new(),
             recent: Recent::default(),
             ids: 0,
-            events_total: 0,
         }
     }
 
@@ -88,8 +85,16 @@ impl Groups {
     }
 
     /// Adds a watcher, and says which revision was current. `committed` is what the engine holds: it may be ahead of what
-    /// was published, and a watcher that starts "now" must not be told what a read before it has shown already.
-    pub(super) fn create(&mut self, stream: u64, watch_id: i64, spec: Spec, committed: i64) -> (WatcherId, i64) {
+    /// was published, and a watcher that starts "now" must not be told what a read before it has shown already. One that
+    /// starts below `compact_revision` is made and ends at once.
+    pub(super) fn create(
+        &mut self,
+        stream: u64,
+        watch_id: i64,
+        spec: Spec,
+        committed: i64,
+        compact_revision: i64,
+    ) -> (WatcherId, i64) {
         let current = self.published.max(committed);
         let next = if spec.start_revision == 0 { current + 1 } else { spec.start_revision };
         let id = WatcherId(self.next_id());
@@ -99,7 +104,11 @@ impl Groups {
         let place = Place::Victim { refused: None };
         let watcher = Watcher { id, stream, watch_id, spec: Arc::new(spec), next, quiet: true, pipe, place };
         self.watchers.insert(id, watcher);
-        self.settle(id);
+        if next < compact_revision {
+            self.end_compacted(id, compact_revision)
+        } else {
+            self.settle(id)
+        }
         (id, current)
     }
 
@@ -120,7 +129,6 @@ impl Groups {
         for recorded in chunk {
             assert_eq!(recorded.revision, self.published + 1, "a published revision follows the one before");
             self.published = recorded.revision;
-            self.events_total += recorded.cells.len() as u64;
             for cell in recorded.cells.iter() {
                 self.synced.matching(&cell.event, |class| {
                     let (_, batch) = matched.entry(class.id).or_insert_with(|| (&class.watchers, Batch::default()));
@@ -185,7 +193,7 @@ impl Groups {
     /// Takes in what a pass has read.
     pub(super) fn finish(&mut self, read: Read) {
         match read {
-            Read::Compacted { compact_revision } => self.end_compacted(compact_revision),
+            Read::Compacted { compact_revision } => self.end_all_compacted(compact_revision),
             Read::Events { through, found } => found.into_iter().for_each(|found| self.caught_up(found, through)),
         }
     }
@@ -252,7 +260,6 @@ impl Groups {
             watchers: self.watchers.len(),
             slow_watchers: self.watchers.values().filter(|watcher| !matches!(watcher.place, Place::Synced)).count(),
             pending_responses: self.streams.values().map(|stream| stream.pipe.len()).sum(),
-            events_total: self.events_total,
         }
     }
 
@@ -321,16 +328,21 @@ impl Groups {
         }
     }
 
-    fn end_compacted(&mut self, compact_revision: i64) {
+    fn end_all_compacted(&mut self, compact_revision: i64) {
         let lost: Vec<_> = self.unsynced.range(..(compact_revision, WatcherId(0))).map(|(_, id)| *id).collect();
         for id in lost {
             self.leave_unsynced(id);
-            let watcher = &self.watchers[&id];
-            let output = Output::Compacted { watch_id: watcher.watch_id, compact_revision };
-            match watcher.pipe.offer(Addressed { to: To::Watcher(id), output }) {
-                Ok(()) => self.end(id),
-                Err(output) => self.victimise(id, Some(output)),
-            }
+            self.end_compacted(id, compact_revision);
+        }
+    }
+
+    /// Tells a watcher that is in no group that it ends.
+    fn end_compacted(&mut self, id: WatcherId, compact_revision: i64) {
+        let watcher = &self.watchers[&id];
+        let output = Output::Compacted { watch_id: watcher.watch_id, compact_revision };
+        match watcher.pipe.offer(Addressed { to: To::Watcher(id), output }) {
+            Ok(()) => self.end(id),
+            Err(output) => self.victimise(id, Some(output)),
         }
     }
 

@@ -25,6 +25,8 @@ struct Expected {
     cursor: i64,
     /// The greatest revision that a response for it named.
     told: i64,
+    /// It was made to start below the compact revision.
+    doomed: bool,
 }
 
 struct Client {
@@ -179,7 +181,8 @@ impl World {
             Ok(created) => {
                 assert!(created.revision >= current);
                 let start = if spec.start_revision == 0 { created.revision + 1 } else { spec.start_revision };
-                let expected = Expected { spec, start, cursor: start, told: 0 };
+                let doomed = start < self.source.compact_revision();
+                let expected = Expected { spec, start, cursor: start, told: 0, doomed };
                 assert!(client.watchers.insert(created.watch_id, expected).is_none(), "the id was free");
             }
             Err(refused) => {
@@ -318,7 +321,7 @@ impl Expected {
     }
 
     fn events(&mut self, source: &Fake, compacted: i64, revision: i64, events: Vec<Bytes>) {
-        assert!(!events.is_empty() && revision >= self.told);
+        assert!(!events.is_empty() && revision >= self.told && !self.doomed);
         let expected = self.missing(source, revision);
         assert_eq!(events.len(), expected.len(), "all that it misses up to {revision}, and nothing else");
         for (bytes, (revision, event)) in events.iter().zip(&expected) {
@@ -333,6 +336,7 @@ impl Expected {
 
     fn progress(&mut self, source: &Fake, revision: i64) {
         assert!(revision >= self.told && revision >= self.spec.start_revision && revision <= source.revision());
+        assert!(!self.doomed);
         assert!(self.missing(source, revision).is_empty(), "progress passed an event");
         self.told = revision;
     }

@@ -11,6 +11,4 @@ pub struct Stats {
     pub slow_watchers: usize,
     /// Responses that wait for their streams.
     pub pending_responses: usize,
-    /// Events published since the start.
-    pub events_total: u64,
 }

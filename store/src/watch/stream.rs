@@ -67,8 +67,9 @@ impl Stream {
             chosen if self.watchers.contains_key(&chosen) => return Err(Refused::DuplicateId),
             chosen => chosen,
         };
-        let committed = self.hub.source().revision();
-        let (id, revision) = self.hub.with_groups(|groups| groups.create(self.id, watch_id, spec, committed));
+        let (committed, compacted) = (self.hub.source().revision(), self.hub.source().compact_revision());
+        let (id, revision) =
+            self.hub.with_groups(|groups| groups.create(self.id, watch_id, spec, committed, compacted));
         self.watchers.insert(watch_id, id);
         self.creations += 1;
         Ok(Created { watch_id, revision })
