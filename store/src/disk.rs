@@ -41,7 +41,14 @@ impl Reserve {
     /// Keeps `bytes` free on the device of `folder`, or a twentieth of it where that is less. 0 keeps nothing.
     #[must_use]
     pub fn new(folder: &Path, bytes: u64) -> Reserve {
-        Reserve { shared: Arc::new(Shared { folder: folder.into(), bytes, low: watch::Sender::new(false), starving: AtomicBool::new(false) }) }
+        Reserve {
+            shared: Arc::new(Shared {
+                folder: folder.into(),
+                bytes,
+                low: watch::Sender::new(false),
+                starving: AtomicBool::new(false),
+            }),
+        }
     }
 
     /// Whether less than the reserve was free when the device was last asked.

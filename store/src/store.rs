@@ -11,7 +11,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fairlead_proto::served::etcdserverpb as pb;
@@ -24,8 +24,8 @@ use crate::apply::{Command, Tables};
 use crate::config::{ClusterState, Config, Url};
 use crate::data_dir::{self, DataDir};
 use crate::disk::{self, RESERVE_BYTES_DEFAULT, Reserve};
-use crate::engine::rocks::{self, RocksEngine};
 use crate::engine::Engine;
+use crate::engine::rocks::{self, RocksEngine};
 use crate::lease::{self, Lessor};
 use crate::log::{self, Log, RealDisk};
 use crate::metrics::Metrics;
@@ -165,7 +165,7 @@ impl Store {
         let dial = dial(&config)?;
         let running = raft::start(&config, &membership, opened, rooms, dial, rng.random(), stop.clone()).await?;
         let rooms = Rooms { compactor: mvcc.compactor(), mvcc, hub, tables, reserve };
-        let context = context(&config, &running, &rooms, metrics, &stop);
+        let context = context(&config, &running, &rooms, metrics, StdRng::from_rng(&mut rng), &stop);
         Ok(Store { config, membership, running, context, rooms, listeners, stop, _dir: dir })
     }
 
@@ -185,6 +185,11 @@ impl Store {
         };
         listeners.serve_peers(&routes, &mut tasks, &stop);
         spawn_rooms(&mut tasks, &config, &running.handle, rooms, &context.metrics, &stop);
+        let alarming = context.clone();
+        tasks.spawn(async move {
+            rpc::disk_alarm::run(alarming).await;
+            Ok(())
+        });
         running.go(&membership).await?;
         listeners.serve_clients(&routes, &mut tasks, &stop);
         tasks.spawn(publish(config, membership, running.handle.clone(), stop.clone()));
@@ -204,7 +209,12 @@ impl Store {
         tracing::info!(target: "store", "stopping");
         running.step_down().await;
         stop.cancel();
-        let drained = tokio::time::timeout(DRAIN_MAX, async { while tasks.join_next().await.is_some() {} }).await;
+        context.tasks().close();
+        let drained = tokio::time::timeout(DRAIN_MAX, async {
+            while tasks.join_next().await.is_some() {}
+            context.tasks().wait().await;
+        });
+        let drained = drained.await;
         if drained.is_err() {
             tracing::info!(target: "store", "some calls did not end in time: they are cut off");
             tasks.shutdown().await;
@@ -288,6 +298,7 @@ fn context(
     running: &raft::Running,
     rooms: &Rooms,
     metrics: Metrics,
+    rng: StdRng,
     stop: &CancellationToken,
 ) -> rpc::Context {
     rpc::Context::new(rpc::Parts {
@@ -308,6 +319,7 @@ fn context(
             ..rpc::Limits::default()
         },
         metrics,
+        rng: Mutex::new(rng),
         shutdown: stop.clone(),
     })
 }
@@ -360,7 +372,9 @@ async fn publish(
     let member = pb::Member {
         id: membership.member,
         name: config.name.clone(),
-        peer_ur_ls: texts(config.initial_cluster.peer_urls(&config.name).unwrap_or(&config.initial_advertise_peer_urls)),
+        peer_ur_ls: texts(
+            config.initial_cluster.peer_urls(&config.name).unwrap_or(&config.initial_advertise_peer_urls),
+        ),
         client_ur_ls: texts(&config.advertise_client_urls),
         is_learner: false,
     };

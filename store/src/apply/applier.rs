@@ -15,10 +15,12 @@ use fairlead_proto::served::etcdserverpb as pb;
 use super::command::{self, BatchId, Command};
 use super::meta;
 use super::outcome::{Applied, Outcome, Refusal};
+use super::tally::Tally;
 use crate::alarm::{self, Alarms};
 use crate::engine::{self, Engine, Family};
 use crate::lease::{self, Lessor};
 use crate::member::{self, Members};
+use crate::metrics::Metrics;
 use crate::mvcc::{self, Group, Mvcc, Writer};
 use crate::watch::Hub;
 
@@ -105,6 +107,7 @@ pub struct Applier {
     mvcc: Mvcc,
     tables: Tables,
     hub: Hub,
+    tally: Tally,
     published: Published,
 }
 
@@ -113,14 +116,21 @@ pub type Published = Box<dyn Fn(u64, u64) + Send + Sync>;
 
 impl Applier {
     /// The writer of `mvcc`, its tables, and the hub that hears of changes.
-    pub fn new(mvcc: Mvcc, writer: Writer, tables: Tables, hub: Hub, published: Published) -> Applier {
-        Applier { writer, mvcc, tables, hub, published }
+    pub fn new(
+        mvcc: Mvcc,
+        writer: Writer,
+        tables: Tables,
+        hub: Hub,
+        metrics: &Metrics,
+        published: Published,
+    ) -> Applier {
+        Applier { writer, mvcc, tables, hub, tally: Tally::new(metrics), published }
     }
 
     /// Starts a group of entries that take effect together.
     pub fn begin(&mut self) -> Applying<'_> {
-        let Applier { writer, tables, hub, published, .. } = self;
-        Applying { group: writer.begin(), tables, hub, published }
+        let Applier { writer, tables, hub, tally, published, .. } = self;
+        Applying { group: writer.begin(), tables, hub, tally, published }
     }
 
     /// Takes over a state that was installed as a snapshot: counters, tables and caches are read from it, and watchers go
@@ -141,6 +151,7 @@ pub struct Applying<'a> {
     group: Group<'a>,
     tables: &'a Tables,
     hub: &'a Hub,
+    tally: &'a Tally,
     published: &'a Published,
 }
 
@@ -187,9 +198,15 @@ impl Applying<'_> {
         let lessor = &self.tables.lessor;
         let exists = |id: i64| lessor.lock().expect("no holder panics").exists(id);
         Ok(match command {
-            Command::Put(put) => self.group.put(&put, &exists)?.map(Outcome::Put),
-            Command::DeleteRange(delete) => self.group.delete_range(&delete)?.map(Outcome::DeleteRange),
-            Command::Txn(txn) => self.group.txn(&txn, &exists)?.map(Outcome::Txn),
+            Command::Put(put) => self.group.put(&put, &exists)?.inspect(|_| self.tally.put(&put)).map(Outcome::Put),
+            Command::DeleteRange(delete) => {
+                let response = self.group.delete_range(&delete)?;
+                response.inspect(|response| self.tally.deleted(response.deleted)).map(Outcome::DeleteRange)
+            }
+            Command::Txn(txn) => {
+                let response = self.group.txn(&txn, &exists)?;
+                response.inspect(|response| self.tally.txn(&txn, response)).map(Outcome::Txn)
+            }
             Command::Compact(compact) => self.group.compact(compact.revision)?.map(|()| Outcome::Compact),
             Command::LeaseGrant(grant) => self.lease_grant(&grant),
             Command::LeaseRevoke(revoke) => self.lease_revoke(revoke.id)?,
@@ -223,6 +240,7 @@ impl Applying<'_> {
         }
         let (key, value) = lease::record(grant.id, grant.ttl, 0);
         self.group.batch().put(Family::Leases, key, value);
+        self.tally.lease_granted(grant.ttl);
         Ok(Outcome::LeaseGrant { id: grant.id, ttl: grant.ttl })
     }
 
@@ -230,7 +248,7 @@ impl Applying<'_> {
         if !self.tables.lessor.lock().expect("no holder panics").revoke(id) {
             return Ok(Err(Refusal::LeaseNotFound));
         }
-        self.group.revoke(id)?;
+        self.tally.lease_revoked(self.group.revoke(id)?);
         self.group.batch().delete(Family::Leases, lease::key(id));
         Ok(Ok(Outcome::LeaseRevoke))
     }

@@ -4,6 +4,7 @@ mod applier;
 mod command;
 pub(crate) mod meta;
 mod outcome;
+mod tally;
 
 pub use applier::{Answers, Applier, Applying, Error, Published, Tables};
 pub use command::{BatchId, Command, Error as CommandError, HEADER_BYTES, VERSION, decode_header, encode_header};

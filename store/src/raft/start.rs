@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::async_runtime::watch::WatchReceiver;
 use openraft::Raft;
+use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -85,7 +85,8 @@ pub async fn open(log: Log, state: PathBuf, engine: super::OpenEngine) -> Result
         let applied = log::LogId { term, index };
         let known = log.state();
         let purged = known.purged.is_some_and(|purged| purged.index >= index);
-        if !purged && log.read(index, index + 1, 1).ok().and_then(|found| found.first().map(|e| e.id)) != Some(applied) {
+        if !purged && log.read(index, index + 1, 1).ok().and_then(|found| found.first().map(|e| e.id)) != Some(applied)
+        {
             tracing::warn!(target: "raft", term, index, "the log does not reach the applied state: it starts anew there");
             log.reset(applied).await?;
         }
@@ -97,7 +98,10 @@ pub async fn open(log: Log, state: PathBuf, engine: super::OpenEngine) -> Result
 ///
 /// # Errors
 /// [`Error::State`].
-pub fn open_state(folder: &std::path::Path, engine: super::OpenEngine) -> Result<Arc<dyn crate::engine::Engine>, Error> {
+pub fn open_state(
+    folder: &std::path::Path,
+    engine: super::OpenEngine,
+) -> Result<Arc<dyn crate::engine::Engine>, Error> {
     let state = StateDir::open(folder, engine).map_err(|error| Error::State(with_cause(&error)))?;
     Ok(state.engine())
 }
@@ -190,7 +194,7 @@ pub async fn start(
         let incarnations = incarnations.clone();
         Box::new(move |id, incarnation| incarnations.set(id, incarnation))
     };
-    let applier = Applier::new(mvcc, writer, tables.clone(), hub, published);
+    let applier = Applier::new(mvcc, writer, tables.clone(), hub, &metrics, published);
     let answers = Arc::new(Answers::new(member, boot));
     let (machine, applied) =
         StateMachine::new(applier, Arc::clone(&opened.state), Arc::clone(&answers), metrics.clone())

@@ -4,6 +4,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::Rng;
+use rand::rngs::StdRng;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -100,6 +102,8 @@ pub struct Parts {
     pub limits: Limits,
     /// All metrics.
     pub metrics: Metrics,
+    /// Randomness, for the ids of leases.
+    pub rng: std::sync::Mutex<StdRng>,
     /// Cancelled when the member stops: streams end with "server stopped".
     pub shutdown: CancellationToken,
 }
@@ -149,6 +153,12 @@ impl Context {
             mvcc.read(f)
         });
         read.await.map_err(|error| if error.is_panic() { Status::internal("a read panicked") } else { STOPPED.into() })
+    }
+
+    /// An id for a lease whose client leaves the choice: positive, as etcd's are.
+    #[must_use]
+    pub fn lease_id(&self) -> i64 {
+        self.rng.lock().expect("no holder of the lock panics").random_range(1..=i64::MAX)
     }
 
     /// What calls leave behind them: to be closed and awaited when the member stops.

@@ -41,7 +41,7 @@ impl LeaseService {
         phases.enter(Phase::Propose);
         let ttl = r.ttl.max(self.ctx.limits.lease_ttl_min());
         loop {
-            let id = if r.id == 0 { rand::random_range(1..=i64::MAX) } else { r.id };
+            let id = if r.id == 0 { self.ctx.lease_id() } else { r.id };
             let grant = pb::LeaseGrantRequest { id, ttl };
             let applied = self.ctx.consensus.propose(Command::LeaseGrant(grant)).await?;
             match applied.outcome {

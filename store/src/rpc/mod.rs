@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod cluster;
 mod context;
+pub mod disk_alarm;
 mod election;
 mod header;
 mod health;
@@ -24,7 +25,6 @@ mod range_stream;
 mod server;
 mod snapshot_stream;
 pub mod status;
-pub mod upkeep;
 pub mod validate;
 mod watch;
 

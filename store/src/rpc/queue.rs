@@ -49,7 +49,7 @@ pub(super) async fn session(ctx: &Context, lease: i64) -> Result<i64, Status> {
         return Ok(lease);
     }
     admission::growth(ctx, quota::lease_cost()).await?;
-    let id = rand::random_range(1..=i64::MAX);
+    let id = ctx.lease_id();
     let grant = pb::LeaseGrantRequest { id, ttl: SESSION_TTL.max(ctx.limits.lease_ttl_min()) };
     match ctx.propose(Command::LeaseGrant(grant)).await?.outcome? {
         Outcome::LeaseGrant { id, .. } => Ok(id),

@@ -244,6 +244,7 @@ pub(crate) fn context_with(change: impl FnOnce(&mut Parts)) -> (Context, Arc<Sin
         disk: Reserve::new(Path::new("/"), 0),
         limits: Limits::default(),
         metrics: Metrics::new(Registry::new()).unwrap(),
+        rng: Mutex::new(StdRng::seed_from_u64(2)),
         shutdown: CancellationToken::new(),
     };
     change(&mut parts);

@@ -1,9 +1,9 @@
-//! Two small services beside the calls: alarms that follow the disk, and leader changes counted.
+//! The alarm that follows the disk.
 //!
 //! Promises: while the disk is low, the NOSPACE alarm of this member is active, so that no other member lets grow what
 //! this one must store; it is taken back when there is room again, but only if it was raised here for the disk and the
 //! quota is not the reason too: what a person must decide stays a person's.
-//! Source of the counter: etcd `server/etcdserver/server.go` (`etcd_server_leader_changes_seen_total`).
+//! Does not: ask the disk (`disk` does), or refuse anything (`admission` and apply do).
 
 use std::time::Duration;
 
@@ -13,21 +13,12 @@ use tokio::sync::watch;
 
 use super::Context;
 use crate::apply::Command;
-use crate::disk;
 
 /// How long a proposal that failed waits for another leader before it is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Runs both, and asks the disk, until the context's shutdown.
+/// Runs until the context's shutdown. Somebody else asks the disk ([`crate::disk::run`]).
 pub async fn run(ctx: Context) {
-    tokio::join!(
-        disk::run(ctx.disk.clone(), ctx.shutdown.clone()),
-        alarm_with_the_disk(ctx.clone()),
-        count_leader_changes(ctx.clone()),
-    );
-}
-
-async fn alarm_with_the_disk(ctx: Context) {
     let mut low = ctx.disk.subscribe();
     let mut leader = ctx.consensus.watch_leader();
     let mut raised = false;
@@ -83,23 +74,6 @@ async fn set(ctx: &Context, raise: bool) -> bool {
     true
 }
 
-async fn count_leader_changes(ctx: Context) {
-    let mut leader = ctx.consensus.watch_leader();
-    let mut last = None;
-    loop {
-        let now = *leader.borrow_and_update();
-        if now.is_some() && now != last {
-            ctx.metrics.server.leader_changes_seen_total.inc();
-            last = now;
-        }
-        tokio::select! {
-            biased;
-            () = ctx.shutdown.cancelled() => return,
-            changed = leader.changed() => if changed.is_err() { return },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -108,14 +82,14 @@ mod tests {
     use crate::disk::Reserve;
     use crate::quota::Quota;
     use crate::raft::Unserved;
-    use crate::rpc::testing::{MEMBER, context, context_with, settle};
+    use crate::rpc::testing::{MEMBER, context_with, settle};
 
     const NOSPACE: pb::AlarmType = pb::AlarmType::Nospace;
 
     #[tokio::test]
     async fn the_alarm_follows_the_disk_also_when_the_first_try_fails() {
         let (ctx, single) = context_with(|parts| parts.disk = Reserve::new(Path::new("/"), 100));
-        let service = tokio::spawn(alarm_with_the_disk(ctx.clone()));
+        let service = tokio::spawn(run(ctx.clone()));
         single.refuse(Some(Unserved::Timeout));
         ctx.disk.judge(50, 10_000);
         settle().await;
@@ -137,27 +111,13 @@ mod tests {
             parts.disk = Reserve::new(Path::new("/"), 100);
             parts.quota = Quota::from_flag(1);
         });
-        tokio::spawn(alarm_with_the_disk(ctx.clone()));
+        tokio::spawn(run(ctx.clone()));
         ctx.disk.judge(50, 10_000);
         settle().await;
         assert!(ctx.alarms.is_active(MEMBER, NOSPACE));
         ctx.disk.judge(500, 10_000);
         settle().await;
         assert!(ctx.alarms.is_active(MEMBER, NOSPACE));
-        ctx.shutdown.cancel();
-    }
-
-    #[tokio::test]
-    async fn a_leader_that_comes_back_is_no_change_and_another_one_is() {
-        let (ctx, single) = context();
-        tokio::spawn(count_leader_changes(ctx.clone()));
-        let mut seen = Vec::new();
-        for leader in [Some(MEMBER), None, Some(MEMBER), Some(9), None, Some(7)] {
-            single.set_status(|status| status.leader = leader);
-            settle().await;
-            seen.push(ctx.metrics.server.leader_changes_seen_total.get());
-        }
-        assert_eq!(seen, [1, 1, 1, 2, 2, 3]);
         ctx.shutdown.cancel();
     }
 }
