@@ -1,0 +1,83 @@
+//! Conformance: sections 1.3 to 1.10, 1.13 and 1.14 of the etcd v3 contract as tables, run against Fairlead and against a real etcd.
+//!
+//! The contract's level is etcd 3.7; Debian's etcd is 3.4.23. `ROW=<part of a name>` runs only the rows that match.
+
+mod compact;
+mod election;
+mod env;
+mod errors;
+mod lease;
+mod lock;
+mod put;
+mod quota;
+mod range;
+mod range_stream;
+mod request;
+mod revisions;
+mod show;
+mod table;
+mod txn;
+mod watch;
+mod watching;
+
+use fairlead_chaos_tests::cluster::process::Target;
+use table::{Table, check};
+
+/// Everything that shares one cluster with default flags; the fresh cluster's rows come first.
+fn shared() -> Table {
+    let rows = [
+        revisions::rows(),
+        range::rows(),
+        range_stream::rows(),
+        txn::rows(),
+        txn::compare_rows(),
+        put::rows(),
+        compact::rows(),
+        watch::rows(),
+        watch::progress_rows(),
+        lock::rows(),
+        election::rows(),
+        errors::rows(),
+    ];
+    Table { title: "shared cluster", members: 3, args: &[], rows: rows.into_iter().flatten().collect() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_answers_every_row() {
+    check(shared(), Target::etcd().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fairlead_answers_every_row() {
+    check(shared(), Target::fairlead().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_answers_every_lease_row() {
+    check(lease::table(), Target::etcd().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fairlead_answers_every_lease_row() {
+    check(lease::table(), Target::fairlead().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_answers_every_quota_row() {
+    check(quota::table(), Target::etcd().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fairlead_answers_every_quota_row() {
+    check(quota::table(), Target::fairlead().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_answers_every_row_on_limits() {
+    check(errors::limits(), Target::etcd().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fairlead_answers_every_row_on_limits() {
+    check(errors::limits(), Target::fairlead().unwrap()).await;
+}
