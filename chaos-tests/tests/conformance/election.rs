@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::env::Env;
 use crate::request::*;
 use crate::show::{failed, text};
+use crate::stream::Answers;
 use crate::table::{Answer, Row, row, same};
 
 /// A candidate must still wait after this.
@@ -50,9 +51,14 @@ async fn resign(env: &Env, leader: Option<LeaderKey>) -> String {
     }
 }
 
+fn observe(env: &Env) -> Answers<LeaderResponse> {
+    let mut client = env.election.clone();
+    Answers::of(async move { client.observe(LeaderRequest { name: bytes("vote") }).await })
+}
+
 /// The next item of an observer.
-async fn observed(stream: &mut tonic::Streaming<LeaderResponse>) -> Answer {
-    let item = timeout(Duration::from_secs(5), stream.message()).await.context("nothing observed")??;
+async fn observed(stream: &mut Answers<LeaderResponse>) -> Answer {
+    let item = stream.next().await??;
     Ok(item.and_then(|item| item.kv).map(|kv| text(&kv.value)).unwrap_or_default())
 }
 
@@ -110,7 +116,7 @@ fn office_rows() -> Vec<Row> {
         row("1.13 an observer sees leader after leader", same("one, new, two"), |env| async move {
             let (first, second) = (env.grant(1, 60).await?, env.grant(2, 60).await?);
             let key = campaign(&env, "vote", first, "one").await?;
-            let mut stream = env.election.clone().observe(LeaderRequest { name: bytes("vote") }).await?.into_inner();
+            let mut stream = observe(&env);
             let one = observed(&mut stream).await?;
             proclaim(&env, Some(key.clone()), "new").await;
             let new = observed(&mut stream).await?;
@@ -120,15 +126,10 @@ fn office_rows() -> Vec<Row> {
         }),
         row("1.13 an observer waits for a first leader", same("one"), |env| async move {
             let lease = env.grant(1, 60).await?;
-            let mut observer = env.elsewhere().await?.election;
-            let waiting = tokio::spawn(async move {
-                let mut stream = observer.observe(LeaderRequest { name: bytes("vote") }).await?.into_inner();
-                observed(&mut stream).await
-            });
-            tokio::time::sleep(WAITS_FOR).await;
-            anyhow::ensure!(!waiting.is_finished(), "observed before anybody led");
+            let mut stream = observe(&env.elsewhere().await?);
+            anyhow::ensure!(stream.next_within(WAITS_FOR).await.is_none(), "observed before anybody led");
             campaign(&env, "vote", lease, "one").await?;
-            waiting.await?
+            observed(&mut stream).await
         }),
         row("1.13 a resignation ends the office", same("r+2, Unknown: election: no leader"), |env| async move {
             let lease = env.grant(1, 60).await?;
@@ -142,7 +143,7 @@ fn office_rows() -> Vec<Row> {
 fn refusal_rows() -> Vec<Row> {
     vec![
         row("1.13 no leader", same("Unknown: election: no leader"), |env| async move { Ok(leader(&env, "vote").await) }),
-        row("1.13 a campaign with an unknown lease is refused", same("NotFound: etcdserver: requested lease not found"), |env| async move {
+        row("1.13 a campaign with an unknown lease is refused, with the code lost", same("Unknown: etcdserver: requested lease not found"), |env| async move {
             let request = CampaignRequest { name: bytes("vote"), lease: env.lease_id(9), value: bytes("") };
             Ok(match env.election.clone().campaign(request).await {
                 Ok(_) => "won".to_owned(),

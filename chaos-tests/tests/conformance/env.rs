@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use fairlead_chaos_tests::cluster::process::{Cluster, Member};
@@ -22,6 +23,10 @@ use crate::show::{Show, failed};
 
 /// Answers as large as etcd sends.
 const DECODED_BYTES_MAX: usize = 64 << 20;
+/// How often a row's preparation is tried.
+const ENTER_TRIES_MAX: usize = 3;
+/// How long a new leader may take.
+const LEADER_WITHIN: Duration = Duration::from_secs(20);
 /// Lease ids are the row's own, this many a row.
 const LEASES_PER_ROW: i64 = 100;
 static LEASES: AtomicI64 = AtomicI64::new(1);
@@ -42,9 +47,22 @@ pub(crate) struct Env {
 }
 
 impl Env {
-    /// Empties the key space through the row's member and notes the revision.
+    /// Empties the key space through the row's member and notes the revision; tried again while a leader is missing, which
+    /// is no row's concern.
     pub(crate) async fn enter(cluster: &Arc<Cluster>, number: usize) -> anyhow::Result<Env> {
         let member = &cluster.members()[number % cluster.members().len()];
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Env::try_enter(cluster, member).await {
+                Err(error) if tries < ENTER_TRIES_MAX => tracing::warn!(?error, "a row could not be entered yet"),
+                entered => return entered,
+            }
+            cluster.wait_leader(LEADER_WITHIN).await?;
+        }
+    }
+
+    async fn try_enter(cluster: &Arc<Cluster>, member: &Member) -> anyhow::Result<Env> {
         let env = Env::at(cluster, member).await?;
         for lease in env.lease.clone().lease_leases(LeaseLeasesRequest {}).await?.into_inner().leases {
             // It may be expiring at this moment.

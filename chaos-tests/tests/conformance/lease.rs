@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyhow::Context;
 use fairlead_proto::etcd::etcdserverpb::*;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::env::Env;
 use crate::request::*;
 use crate::show::{failed, text};
+use crate::stream::Answers;
 use crate::table::{Answer, Row, Table, row, same};
 use crate::watching::{Watching, watch};
 
@@ -44,12 +45,12 @@ async fn revoke(env: &Env, id: i64) -> String {
 /// The answers to keep-alives of `ids`, sent on one stream.
 async fn keep_alive(env: &Env, ids: &[i64]) -> Answer {
     let (requests, stream) = mpsc::channel(16);
-    let mut answers = env.lease.clone().lease_keep_alive(ReceiverStream::new(stream)).await?.into_inner();
+    let mut client = env.lease.clone();
+    let mut answers = Answers::of(async move { client.lease_keep_alive(ReceiverStream::new(stream)).await });
     let mut shown = Vec::new();
     for id in ids {
         requests.send(LeaseKeepAliveRequest { id: *id }).await?;
-        let answer = timeout(Duration::from_secs(5), answers.message()).await.context("no answer")??;
-        let answer = answer.context("end of stream")?;
+        let answer = answers.next().await??.context("end of stream")?;
         shown.push(format!("{} {} ttl={}", env.show.header(&answer.header), env.show.lease(answer.id), answer.ttl));
     }
     Ok(shown.join(", "))
@@ -105,7 +106,7 @@ fn grant_rows() -> Vec<Row> {
         row("1.9 a revoke deletes the attached keys in sorted order in one revision", same("r+4, DELETE a=(c0,m+4,v0); DELETE b=(c0,m+4,v0); DELETE c=(c0,m+4,v0)"), |env| async move {
             let id = env.grant(1, 60).await?;
             attach(&env, id, &["c", "a", "b"]).await?;
-            let mut stream = Watching::open(&env).await?;
+            let mut stream = Watching::open(&env);
             stream.created(watch("\0", "\0")).await?;
             let revoked = revoke(&env, id).await;
             Ok(format!("{revoked}, {}", stream.events(3).await?))
@@ -222,7 +223,7 @@ fn expiry_rows() -> Vec<Row> {
         row("1.9 expiry deletes the attached keys in sorted order in one revision", same("DELETE a=(c0,m+3,v0); DELETE b=(c0,m+3,v0)"), |env| async move {
             let id = env.grant(1, 2).await?;
             attach(&env, id, &["b", "a"]).await?;
-            let mut stream = Watching::open(&env).await?;
+            let mut stream = Watching::open(&env);
             stream.created(watch("\0", "\0")).await?;
             stream.events(2).await
         }),
@@ -230,7 +231,7 @@ fn expiry_rows() -> Vec<Row> {
             let granted = Instant::now();
             let id = env.grant(1, 3).await?;
             attach(&env, id, &["a"]).await?;
-            let mut stream = Watching::open(&env).await?;
+            let mut stream = Watching::open(&env);
             stream.created(watch("a", "")).await?;
             stream.events(1).await?;
             let lived = granted.elapsed();
@@ -240,7 +241,7 @@ fn expiry_rows() -> Vec<Row> {
         row("1.9 an expired lease is unknown", same(format!("{NOT_FOUND}, r+2 L1 ttl=0")), |env| async move {
             let id = env.grant(1, 2).await?;
             attach(&env, id, &["a"]).await?;
-            let mut stream = Watching::open(&env).await?;
+            let mut stream = Watching::open(&env);
             stream.created(watch("a", "")).await?;
             stream.events(1).await?;
             let revoked = revoke(&env, id).await;
@@ -251,7 +252,7 @@ fn expiry_rows() -> Vec<Row> {
             attach(&env, short, &["a"]).await?;
             attach(&env, long, &["a"]).await?;
             attach(&env, short, &["b"]).await?;
-            let mut stream = Watching::open(&env).await?;
+            let mut stream = Watching::open(&env);
             stream.created(WatchCreateRequest { filters: vec![0], ..watch("b", "") }).await?;
             stream.events(1).await?;
             Ok(env.ask_range(all()).await)
@@ -273,7 +274,7 @@ fn expiry_rows() -> Vec<Row> {
             let target = env.on(others[0].name()).await?.show.member_id;
             let at_leader = env.on(&leader).await?;
             at_leader.maintenance.clone().move_leader(MoveLeaderRequest { target_id: target }).await?;
-            let mut stream = Watching::open(&env).await?;
+            let mut stream = Watching::open(&env);
             stream.created(watch("a", "")).await?;
             let moved = Instant::now();
             anyhow::ensure!(env.ask_range(get("a")).await.contains("count=1"), "gone with the leader");

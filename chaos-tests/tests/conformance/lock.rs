@@ -27,6 +27,11 @@ async fn lock(env: &Env, name: &str, lease: i64) -> Answer {
     })
 }
 
+/// Takes a lock that must be had.
+async fn take(env: &Env, name: &str, lease: i64) -> anyhow::Result<()> {
+    env.lock.clone().lock(LockRequest { name: bytes(name), lease }).await.map(|_| ()).context("lock")
+}
+
 pub(crate) fn rows() -> Vec<Row> {
     vec![
         row("1.13 a lock's key is the name and the lease in hexadecimal", same("r+1 lock/L1, count=1"), |env| async move {
@@ -43,7 +48,7 @@ pub(crate) fn rows() -> Vec<Row> {
         }),
         row("1.13 a second owner waits for the unlock", same("r+3 lock/L2"), |env| async move {
             let (first, second) = (env.grant(1, 60).await?, env.grant(2, 60).await?);
-            lock(&env, "lock", first).await?;
+            take(&env, "lock", first).await?;
             let waiter = tokio::spawn({
                 let env = env.clone();
                 async move { lock(&env, "lock", second).await }
@@ -55,7 +60,7 @@ pub(crate) fn rows() -> Vec<Row> {
         }),
         row("1.13 a lock goes with its lease", same("r+3 lock/L2"), |env| async move {
             let (first, second) = (env.grant(1, 60).await?, env.grant(2, 60).await?);
-            lock(&env, "lock", first).await?;
+            take(&env, "lock", first).await?;
             let waiter = tokio::spawn({
                 let env = env.elsewhere().await?;
                 async move { lock(&env, "lock", second).await }
@@ -70,7 +75,7 @@ pub(crate) fn rows() -> Vec<Row> {
             for n in 1..=3 {
                 leases.push(env.grant(n, 60).await?);
             }
-            lock(&env, "lock", leases[0]).await?;
+            take(&env, "lock", leases[0]).await?;
             let (served, mut order) = tokio::sync::mpsc::channel(4);
             for lease in leases[1..].iter().copied() {
                 let (env, served) = (env.clone(), served.clone());
@@ -97,7 +102,7 @@ pub(crate) fn rows() -> Vec<Row> {
         }),
         row("1.13 an unlock deletes the key", same("r+2, r+2 count=0 []"), |env| async move {
             let lease = env.grant(1, 60).await?;
-            lock(&env, "lock", lease).await?;
+            take(&env, "lock", lease).await?;
             let unlocked = env.lock.clone().unlock(UnlockRequest { key: bytes(&format!("lock/{lease:x}")) }).await?.into_inner();
             Ok(format!("{}, {}", env.show.header(&unlocked.header), env.ask_range(all()).await))
         }),
@@ -105,7 +110,7 @@ pub(crate) fn rows() -> Vec<Row> {
             let unlocked = env.lock.clone().unlock(UnlockRequest { key: bytes("none") }).await?.into_inner();
             Ok(env.show.header(&unlocked.header))
         }),
-        row("1.13 a lock with an unknown lease is refused", same("NotFound: etcdserver: requested lease not found"), |env| async move {
+        row("1.13 a lock with an unknown lease is refused, with the code lost", same("Unknown: etcdserver: requested lease not found"), |env| async move {
             lock(&env, "lock", env.lease_id(9)).await
         }),
         row("1.13 a lock without a lease gets one", same("lock/L?"), |env| async move {

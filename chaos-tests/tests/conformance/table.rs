@@ -35,6 +35,8 @@ pub(crate) enum Expect {
         since: &'static str,
         etcd: String,
     },
+    /// Only we are asked: the etcd at hand has no answer.
+    Ours { ours: String, since: &'static str },
 }
 
 /// Both servers give this.
@@ -45,6 +47,11 @@ pub(crate) fn same(answer: impl Into<String>) -> Expect {
 /// Ours answers as `since` does; the etcd at hand (3.4.23) gives `etcd`.
 pub(crate) fn differs(ours: impl Into<String>, since: &'static str, etcd: impl Into<String>) -> Expect {
     Expect::Differs { ours: ours.into(), since, etcd: etcd.into() }
+}
+
+/// Ours answers as `since` does; not asked of the etcd at hand, which would crash or hang up.
+pub(crate) fn ours(ours: impl Into<String>, since: &'static str) -> Expect {
+    Expect::Ours { ours: ours.into(), since }
 }
 
 /// One row.
@@ -104,6 +111,9 @@ pub(crate) async fn check(table: Table, target: Target) {
     let mut wrong = Vec::new();
     let mut run = 0;
     for (number, row) in table.rows.iter().enumerate() {
+        if is_etcd && matches!(row.expect, Expect::Ours { .. }) {
+            continue;
+        }
         if only.as_ref().is_some_and(|only| !row.name.contains(only.as_str())) {
             continue;
         }
@@ -122,7 +132,7 @@ pub(crate) async fn check(table: Table, target: Target) {
         let (expected, since) = match &row.expect {
             Expect::Same(answer) => (answer, "all versions"),
             Expect::Differs { etcd, .. } if is_etcd => (etcd, "etcd 3.4.23"),
-            Expect::Differs { ours, since, .. } => (ours, *since),
+            Expect::Differs { ours, since, .. } | Expect::Ours { ours, since } => (ours, *since),
         };
         if answer != *expected {
             wrong.push(format!("{}\n    expected {expected}\n         got {answer}\n    ({since})", row.name));

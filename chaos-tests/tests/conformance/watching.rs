@@ -6,16 +6,14 @@ use anyhow::{Context, bail, ensure};
 use fairlead_proto::etcd::etcdserverpb::watch_request::RequestUnion;
 use fairlead_proto::etcd::etcdserverpb::*;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Streaming};
+use tonic::Request;
 
 use crate::env::Env;
 use crate::request::bytes;
 use crate::show::{Show, failed};
+use crate::stream::Answers;
 
-/// How long an answer that must come may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long nothing must come where nothing may come.
 const QUIET_FOR: Duration = Duration::from_millis(400);
 /// Requests not yet taken by the transport.
@@ -24,7 +22,7 @@ const REQUESTS_PENDING_MAX: usize = 16;
 /// An open stream.
 pub(crate) struct Watching {
     requests: mpsc::Sender<WatchRequest>,
-    responses: Streaming<WatchResponse>,
+    responses: Answers<WatchResponse>,
     show: Show,
 }
 
@@ -34,20 +32,21 @@ pub(crate) fn watch(key: &str, end: &str) -> WatchCreateRequest {
 }
 
 impl Watching {
-    pub(crate) async fn open(env: &Env) -> anyhow::Result<Watching> {
-        Watching::open_with(env, |_| ()).await
+    pub(crate) fn open(env: &Env) -> Watching {
+        Watching::open_with(env, |_| ())
     }
 
     /// Opens a stream whose request `adjust` may give metadata.
-    pub(crate) async fn open_with(
+    pub(crate) fn open_with(
         env: &Env,
         adjust: impl FnOnce(&mut Request<ReceiverStream<WatchRequest>>),
-    ) -> anyhow::Result<Watching> {
+    ) -> Watching {
         let (requests, stream) = mpsc::channel(REQUESTS_PENDING_MAX);
         let mut request = Request::new(ReceiverStream::new(stream));
         adjust(&mut request);
-        let responses = env.watch_client().watch(request).await?.into_inner();
-        Ok(Watching { requests, responses, show: env.show.clone() })
+        let mut client = env.watch_client();
+        let responses = Answers::of(async move { client.watch(request).await });
+        Watching { requests, responses, show: env.show.clone() }
     }
 
     pub(crate) async fn send(&self, request: Option<RequestUnion>) -> anyhow::Result<()> {
@@ -77,7 +76,7 @@ impl Watching {
 
     /// The next response, rendered; a failed stream renders as its status.
     pub(crate) async fn next(&mut self) -> anyhow::Result<String> {
-        match timeout(ANSWER_WITHIN, self.responses.message()).await.context("no answer")? {
+        match self.responses.next().await? {
             Ok(Some(response)) => Ok(self.render(&response)),
             Ok(None) => Ok("end of stream".to_owned()),
             Err(status) => Ok(failed(&status)),
@@ -86,8 +85,7 @@ impl Watching {
 
     /// The next response as it is.
     pub(crate) async fn response(&mut self) -> anyhow::Result<WatchResponse> {
-        let next = timeout(ANSWER_WITHIN, self.responses.message()).await.context("no answer")?;
-        next?.context("end of stream")
+        self.responses.next().await??.context("end of stream")
     }
 
     /// The next `count` events, rendered. Checks that headers reach their events, that revisions rise, and that a revision
@@ -113,20 +111,18 @@ impl Watching {
 
     /// `"quiet"` if nothing comes for a while.
     pub(crate) async fn quiet(&mut self) -> anyhow::Result<&'static str> {
-        match timeout(QUIET_FOR, self.responses.message()).await {
-            Err(_) => Ok("quiet"),
-            Ok(Ok(Some(response))) => bail!("not quiet: {}", self.render(&response)),
-            Ok(Ok(None)) => bail!("not quiet: end of stream"),
-            Ok(Err(status)) => bail!("not quiet: {}", failed(&status)),
+        match self.responses.next_within(QUIET_FOR).await {
+            None => Ok("quiet"),
+            Some(Ok(Some(response))) => bail!("not quiet: {}", self.render(&response)),
+            Some(Ok(None)) => bail!("not quiet: end of stream"),
+            Some(Err(status)) => bail!("not quiet: {}", failed(&status)),
         }
     }
 
-    /// Closes the sending half and returns what comes then.
-    pub(crate) async fn half_close(self) -> anyhow::Result<String> {
-        let Watching { requests, responses, show } = self;
-        drop(requests);
-        let (unused, _) = mpsc::channel(1);
-        Watching { requests: unused, responses, show }.next().await
+    /// Closes the sending half.
+    pub(crate) fn half_close(self) -> Watching {
+        let (closed, _) = mpsc::channel(1);
+        Watching { requests: closed, ..self }
     }
 
     fn render(&self, response: &WatchResponse) -> String {
