@@ -45,6 +45,21 @@ fn shared() -> Table {
     Table { title: "shared cluster", members: 3, args, rows: rows.into_iter().flatten().collect() }
 }
 
+/// Transactions refused at apply: see [`txn::refused_at_apply_rows`].
+fn refused(members: usize) -> Table {
+    Table { title: "refused at apply", members, args: &[], rows: txn::refused_at_apply_rows() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_refuses_at_apply() {
+    check(refused(1), Target::etcd().unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fairlead_refuses_at_apply_and_its_members_agree() {
+    check(refused(3), Target::fairlead().unwrap()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_answers_every_row() {
     check(shared(), Target::etcd().unwrap()).await;

@@ -213,6 +213,18 @@ fn refusal_rows() -> Vec<Row> {
             let bad = PutRequest { lease: env.lease_id(9), ..put("b", "1") };
             Ok(env.ask_txn(txn(vec![], vec![op_put("a", "1")], vec![op(Request::RequestPut(bad))])).await)
         }),
+        row("1.6 a negative revision in a transaction is refused as compacted", same("OutOfRange: etcdserver: mvcc: required revision has been compacted"), |env| async move {
+            env.put("a", "1").await?;
+            let negative = RangeRequest { revision: -1, ..get("a") };
+            Ok(env.ask_txn(then(vec![op_range(negative)])).await)
+        }),
+    ]
+}
+
+/// Transactions refused when they are applied. The members of an etcd before 3.4.39, 3.5.26 and 3.6.5 diverge over them
+/// (etcd#18667: the refusal leaves the earlier operations' effect on the members that did not ask), so there it has only one.
+pub(crate) fn refused_at_apply_rows() -> Vec<Row> {
+    vec![
         row("1.6 a future revision leaves no effect of earlier operations", same("OutOfRange: etcdserver: mvcc: required revision is a future revision, r+0 count=0 []"), |env| async move {
             let future = RangeRequest { revision: env.at_revision(9), ..get("a") };
             let answer = env.ask_txn(then(vec![op_put("a", "1"), op_range(future)])).await;
@@ -224,11 +236,6 @@ fn refusal_rows() -> Vec<Row> {
             let old = RangeRequest { revision: env.at_revision(1), ..get("a") };
             let answer = env.ask_txn(then(vec![op_put("b", "1"), op_range(old)])).await;
             Ok(format!("{answer}, {}", env.ask_range(all()).await))
-        }),
-        row("1.6 a negative revision in a transaction is refused as compacted", same("OutOfRange: etcdserver: mvcc: required revision has been compacted"), |env| async move {
-            env.put("a", "1").await?;
-            let negative = RangeRequest { revision: -1, ..get("a") };
-            Ok(env.ask_txn(then(vec![op_range(negative)])).await)
         }),
     ]
 }
