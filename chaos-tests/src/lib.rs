@@ -6,3 +6,4 @@
 //! Does not: know what a correct answer is (the tests do), nor reach into a member (what it does to one, it does from outside).
 
 pub mod cluster;
+pub mod traffic;

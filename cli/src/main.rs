@@ -1,3 +1,46 @@
-//! The one binary.
+//! The one binary. Called `etcd`, it is the store with etcd's flags; called anything else, its first word says the role.
+//!
+//! `fairlead store` hands its words over untouched, since etcd's flags follow Go's rules and not clap's.
 
-fn main() {}
+mod etcd_flags;
+mod role;
+mod shutdown;
+mod telemetry;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A store that etcd's clients cannot tell from etcd.
+#[derive(Debug, Parser)]
+#[command(name = "fairlead", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Debug, Subcommand)]
+enum Role {
+    /// Run one member of the store; takes etcd's flags (see `fairlead store --help`).
+    #[command(disable_help_flag = true)]
+    Store {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Inspect and restore what `etcdctl snapshot save` fetched.
+    Snapshot(role::snapshot::Snapshot),
+}
+
+fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    if Path::new(&program).file_name().is_some_and(|name| name == "etcd") {
+        return role::store::run(words);
+    }
+    match Arguments::parse().role {
+        Role::Store { args } => role::store::run(args),
+        Role::Snapshot(snapshot) => role::snapshot::run(&snapshot),
+    }
+}

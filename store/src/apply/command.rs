@@ -42,8 +42,13 @@ pub enum Command {
     LeaseCheckpoint(pb::LeaseCheckpointRequest),
     /// An alarm raised or cleared.
     Alarm(pb::AlarmRequest),
-    /// A member publishes its name and client URLs.
-    MemberPublish(pb::Member),
+    /// A member publishes its name and client URLs, and which data directory it lives in.
+    MemberPublish {
+        /// Name and URLs.
+        member: pb::Member,
+        /// The random number that its data directory was given at its first start.
+        incarnation: u64,
+    },
 }
 
 /// Who proposed a batch: each member answers its own clients from its own apply.
@@ -86,7 +91,7 @@ impl Command {
             Command::LeaseExpire { .. } => 7,
             Command::LeaseCheckpoint(_) => 8,
             Command::Alarm(_) => 9,
-            Command::MemberPublish(_) => 10,
+            Command::MemberPublish { .. } => 10,
         }
     }
 
@@ -103,7 +108,7 @@ impl Command {
             Command::LeaseExpire { .. } => 16,
             Command::LeaseCheckpoint(m) => m.encoded_len(),
             Command::Alarm(m) => m.encoded_len(),
-            Command::MemberPublish(m) => m.encoded_len(),
+            Command::MemberPublish { member, .. } => 8 + member.encoded_len(),
         }
     }
 
@@ -126,7 +131,10 @@ impl Command {
             }
             Command::LeaseCheckpoint(m) => m.encode_raw(out),
             Command::Alarm(m) => m.encode_raw(out),
-            Command::MemberPublish(m) => m.encode_raw(out),
+            Command::MemberPublish { member, incarnation } => {
+                out.put_u64(*incarnation);
+                member.encode_raw(out);
+            }
         }
     }
 
@@ -158,7 +166,10 @@ impl Command {
             7 => return Err(Error::Body(kind)),
             8 => Command::LeaseCheckpoint(message(kind, body)?),
             9 => Command::Alarm(message(kind, body)?),
-            10 => Command::MemberPublish(message(kind, body)?),
+            10 if body.remaining() >= 8 => {
+                Command::MemberPublish { incarnation: body.get_u64(), member: message(kind, body)? }
+            }
+            10 => return Err(Error::Body(kind)),
             other => return Err(Error::Kind(other)),
         })
     }

@@ -5,6 +5,13 @@
 //! and the same batch. A [`Snapshot`] never changes. Two implementations, `rocks` and `mem`, and one conformance suite for both.
 //! Does not: know what the families hold (`schema` does), or log ahead (`store::log` does).
 
+pub mod mem;
+pub mod rocks;
+pub mod schema;
+
+#[cfg(test)]
+mod conformance_test;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -19,7 +26,7 @@ pub enum Family {
     History,
     /// Deleted keys: key → (main, sub) of the tombstone.
     Graves,
-    /// Keys changed since the compact revision → their version at it.
+    /// Versions at the compact revision of keys that have changed since: (main, sub) → encoded `mvccpb.KeyValue`.
     Base,
     /// Lease id → granted and remaining TTL.
     Leases,
@@ -212,6 +219,9 @@ pub trait Engine: Send + Sync + 'static {
     /// # Errors
     /// [`Error::NoSpace`] or [`Error::Io`].
     fn checkpoint(&self, folder: &Path) -> Result<(), Error>;
+
+    /// Removes the engine's files once its last handle is dropped: it has been replaced, and only readers still hold it.
+    fn discard(&self);
 
     /// An error that the engine met in the background and that ends the process, if any.
     fn background_error(&self) -> Option<Error>;

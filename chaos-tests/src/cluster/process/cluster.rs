@@ -34,6 +34,8 @@ pub struct Config {
     pub members: usize,
     /// The folder for data and logs; `None` is a temporary one that goes with the cluster (kept if `FAIRLEAD_KEEP` is set).
     pub dir: Option<PathBuf>,
+    /// The ports on which clients are to reach the members, in order. A free one is taken where none is named or it is busy.
+    pub client_ports: Vec<u16>,
     /// Further flags for every member.
     pub args: Vec<String>,
     /// Environment for every member, beside our own without `ETCD_*`.
@@ -49,6 +51,7 @@ impl Config {
             target,
             members: 3,
             dir: None,
+            client_ports: Vec::new(),
             args: Vec::new(),
             env: Vec::new(),
             ready_within: Duration::from_secs(30),
@@ -91,7 +94,8 @@ impl Cluster {
         let mut members = Vec::new();
         for number in 1..=config.members {
             let name = format!("n{number}");
-            let (client, peer) = (Port::reserve()?, Port::reserve()?);
+            let wanted = config.client_ports.get(number - 1).copied().and_then(Port::reserve_this);
+            let (client, peer) = (wanted.map_or_else(Port::reserve, Ok)?, Port::reserve()?);
             let failed = |source| Error::Proxy { member: name.clone(), source };
             let proxy = |port: &Port| Proxy::start(&name, port.address(), links.clone(), roster.clone());
             let peer_proxy = proxy(&peer).await.map_err(failed)?;

@@ -29,16 +29,19 @@ impl Port {
         let start = (process::id() % u32::from(span)) as u16;
         for _ in 0..span {
             let step = NEXT.fetch_add(1, Ordering::Relaxed) % span;
-            let port = FIRST + (start + step) % span;
-            let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
-            // Asked by connecting and not by listening: a process that forks meanwhile would inherit the listener for a moment.
-            if let Ok(reservation) = UdpSocket::bind(address)
-                && TcpStream::connect(address).is_err()
-            {
-                return Ok(Port { address, _reservation: reservation });
+            if let Some(port) = Port::reserve_this(FIRST + (start + step) % span) {
+                return Ok(port);
             }
         }
         Err(Error::PortsExhausted { from: FIRST, to: LAST })
+    }
+
+    /// Reserves this one; `None` when somebody listens there or has reserved it.
+    pub(crate) fn reserve_this(port: u16) -> Option<Port> {
+        let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let reservation = UdpSocket::bind(address).ok()?;
+        // Asked by connecting and not by listening: a process that forks meanwhile would inherit the listener for a moment.
+        TcpStream::connect(address).is_err().then_some(Port { address, _reservation: reservation })
     }
 
     pub(crate) fn address(&self) -> SocketAddrV4 {

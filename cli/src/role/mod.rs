@@ -1,0 +1,4 @@
+//! What the one binary can be: a file per subcommand.
+
+pub(crate) mod snapshot;
+pub(crate) mod store;

@@ -1,0 +1,191 @@
+//! Range: every option of a `RangeRequest` over keys that exist at a revision.
+//!
+//! What needs every key (a sort by something else than the key, a revision filter) reads every key; the rest stops after
+//! `limit` + 1 keys and asks for the count of what is left.
+//! Source: etcd `server/etcdserver/txn/range.go`. Ties of a sort are in key order; Go's sort leaves them open.
+
+use std::cmp::Ordering;
+use std::ops::ControlFlow;
+
+use bytes::Bytes;
+use fairlead_proto::encoded;
+use fairlead_proto::served::etcdserverpb as pb;
+use fairlead_proto::served::etcdserverpb::range_request::{SortOrder, SortTarget};
+
+use super::error::Error;
+use super::key_range::KeyRange;
+use super::live::{Live, Row};
+use super::record::KeyValue;
+use crate::engine::{Direction, Family};
+
+/// A range's answer, without its header.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ranged {
+    /// The records, in the order asked for.
+    pub kvs: Vec<encoded::KeyValue>,
+    /// Whether `limit` left some out.
+    pub more: bool,
+    /// Keys in the range at the revision, whatever limit and filters say.
+    pub count: i64,
+}
+
+/// The revision that a range at the top level reads: 0 and below mean the current one.
+pub(crate) fn revision_of(live: &dyn Live, asked: i64) -> Result<i64, Error> {
+    if asked <= 0 { Ok(live.revision()) } else { revision_in_txn(live, asked) }
+}
+
+/// The revision that a range within a transaction reads: only 0 means the current one.
+pub(crate) fn revision_in_txn(live: &dyn Live, asked: i64) -> Result<i64, Error> {
+    if asked > live.revision() {
+        return Err(Error::FutureRevision);
+    }
+    if asked != 0 && asked < live.compact_revision() {
+        return Err(Error::Compacted);
+    }
+    Ok(if asked <= 0 { live.revision() } else { asked })
+}
+
+/// Answers `r` at revision `at`.
+pub(crate) fn range(live: &dyn Live, r: &pb::RangeRequest, at: i64) -> Result<Ranged, Error> {
+    let keys = KeyRange::new(&r.key, &r.range_end);
+    if keys.is_empty() {
+        return Ok(Ranged::default());
+    }
+    if r.count_only {
+        return Ok(Ranged { count: live.count(&keys, at)?, ..Ranged::default() });
+    }
+    let order = Order::of(r);
+    let limit = usize::try_from(r.limit).ok().filter(|limit| *limit > 0);
+    if order.by_key().is_none() || Filter::of(r).is_some() {
+        return sorted(live, r, &keys, at, order, limit);
+    }
+    let direction = order.by_key().unwrap_or(Direction::Ascending);
+    in_key_order(live, r.keys_only, &keys, at, direction, limit)
+}
+
+/// Keys in their order, up to the limit; the rest is only counted.
+fn in_key_order(
+    live: &dyn Live,
+    keys_only: bool,
+    keys: &KeyRange,
+    at: i64,
+    direction: Direction,
+    limit: Option<usize>,
+) -> Result<Ranged, Error> {
+    let mut answer = Ranged::default();
+    live.visit(keys, at, direction, &mut |row| {
+        if limit.is_some_and(|limit| answer.kvs.len() >= limit) {
+            answer.more = true;
+            return Ok(ControlFlow::Break(()));
+        }
+        let kv = if keys_only { without_value(&row, 0)? } else { Bytes::copy_from_slice(row.kv) };
+        answer.kvs.push(encoded::KeyValue(kv));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    answer.count = match answer.kvs.last() {
+        Some(last) if answer.more && direction == Direction::Ascending => {
+            let last = KeyValue::read(&last.0).ok_or_else(|| Error::undecodable(Family::Latest, &last.0))?;
+            let shown = i64::try_from(answer.kvs.len()).unwrap_or(i64::MAX);
+            shown + live.count(&keys.after(last.key), at)?
+        }
+        _ if answer.more => live.count(keys, at)?,
+        _ => i64::try_from(answer.kvs.len()).unwrap_or(i64::MAX),
+    };
+    Ok(answer)
+}
+
+/// Every key, filtered, sorted, cut.
+fn sorted(
+    live: &dyn Live,
+    r: &pb::RangeRequest,
+    keys: &KeyRange,
+    at: i64,
+    order: Order,
+    limit: Option<usize>,
+) -> Result<Ranged, Error> {
+    let filter = Filter::of(r);
+    let mut count = 0;
+    let mut kept: Vec<Bytes> = Vec::new();
+    live.visit(keys, at, Direction::Ascending, &mut |row| {
+        count += 1;
+        if filter.as_ref().is_none_or(|filter| row.read().is_ok_and(|kv| filter.passes(&kv))) {
+            kept.push(Bytes::copy_from_slice(row.kv));
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let mut read = Vec::with_capacity(kept.len());
+    for kv in &kept {
+        read.push((KeyValue::read(kv).ok_or_else(|| Error::undecodable(Family::Latest, kv))?, kv.clone()));
+    }
+    read.sort_by(|(a, _), (b, _)| order.compare(a, b));
+    let more = limit.is_some_and(|limit| read.len() > limit);
+    read.truncate(limit.unwrap_or(usize::MAX));
+    let lease_is_read = order.target == SortTarget::Value;
+    let kvs = read.into_iter().map(|(kv, bytes)| {
+        let bytes = if !r.keys_only {
+            bytes
+        } else {
+            KeyValue { value: &[], lease: if lease_is_read { kv.lease } else { 0 }, ..kv }.encode()
+        };
+        encoded::KeyValue(bytes)
+    });
+    Ok(Ranged { kvs: kvs.collect(), more, count })
+}
+
+/// A record as etcd 3.7 answers `keys_only` from its index: neither value nor lease.
+fn without_value(row: &Row<'_>, lease: i64) -> Result<Bytes, Error> {
+    Ok(KeyValue { value: &[], lease, ..row.read()? }.encode())
+}
+
+/// The order asked for.
+#[derive(Clone, Copy)]
+struct Order {
+    target: SortTarget,
+    descending: bool,
+}
+
+impl Order {
+    fn of(r: &pb::RangeRequest) -> Order {
+        // Values out of range were refused before raft; NONE by anything but the key is ascending.
+        let target = SortTarget::try_from(r.sort_target).unwrap_or(SortTarget::Key);
+        Order { target, descending: r.sort_order == SortOrder::Descend as i32 }
+    }
+
+    /// The direction in which keys can be walked to give this order.
+    fn by_key(self) -> Option<Direction> {
+        let direction = if self.descending { Direction::Descending } else { Direction::Ascending };
+        (self.target == SortTarget::Key).then_some(direction)
+    }
+
+    fn compare(self, a: &KeyValue<'_>, b: &KeyValue<'_>) -> Ordering {
+        let ascending = match self.target {
+            SortTarget::Key => a.key.cmp(b.key),
+            SortTarget::Version => a.version.cmp(&b.version),
+            SortTarget::Create => a.create_revision.cmp(&b.create_revision),
+            SortTarget::Mod => a.mod_revision.cmp(&b.mod_revision),
+            SortTarget::Value => a.value.cmp(b.value),
+        };
+        if self.descending { ascending.reverse() } else { ascending }
+    }
+}
+
+/// The bounds on revisions; 0 is no bound.
+struct Filter {
+    modified: (i64, i64),
+    created: (i64, i64),
+}
+
+impl Filter {
+    fn of(r: &pb::RangeRequest) -> Option<Filter> {
+        let filter = Filter {
+            modified: (r.min_mod_revision, r.max_mod_revision),
+            created: (r.min_create_revision, r.max_create_revision),
+        };
+        (filter.modified != (0, 0) || filter.created != (0, 0)).then_some(filter)
+    }
+
+    fn passes(&self, kv: &KeyValue<'_>) -> bool {
+        let within = |(min, max): (i64, i64), revision| (min == 0 || revision >= min) && (max == 0 || revision <= max);
+        within(self.modified, kv.mod_revision) && within(self.created, kv.create_revision)
+    }
+}

@@ -1,0 +1,209 @@
+//! The store's two halves: `Mvcc`, which everybody may clone and read, and the writer's.
+//!
+//! Promises: a read takes rows, revision and compact revision from one engine snapshot, and waits for nobody. The atomics say
+//! what apply has committed.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::sync::{Notify, watch};
+
+use super::compact::{Generation, Progress};
+use super::error::Error;
+use super::header_cache::HeaderCache;
+use super::revision::State;
+use super::size::Sizes;
+use super::view::View;
+use super::writer::Writer;
+use crate::engine::{self, Engine, Family, schema};
+
+/// Bounds of this room.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What apply remembers of keys, bytes. Default 64 MiB: about 400 k keys of 60 bytes.
+    pub header_cache_bytes_max: usize,
+    /// Rows of history that one step of a compaction looks at. Default 1000, as etcd's compaction batch.
+    pub compact_step_rows_max: usize,
+    /// Pause between two steps, so that apply has the disk and the core in between. Default 2 ms; etcd's is 10 ms.
+    pub compact_step_pause: std::time::Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            header_cache_bytes_max: 64 << 20,
+            compact_step_rows_max: 1000,
+            compact_step_pause: std::time::Duration::from_millis(2),
+        }
+    }
+}
+
+/// What readers take hold of: as long as one is held, no file is dropped that its snapshot needs.
+pub(crate) struct Published {
+    pub engine: Arc<dyn Engine>,
+    pub generation: Arc<Generation>,
+}
+
+/// What both halves and the compactor share.
+pub(crate) struct Shared {
+    pub config: Config,
+    published: RwLock<Arc<Published>>,
+    revision: AtomicI64,
+    compact_revision: AtomicI64,
+    sizes: Mutex<LocalSizes>,
+    /// Held while a batch is written, and while a compaction step checks graves and removes them.
+    pub gate: Mutex<()>,
+    /// A compaction was recorded, or the engine replaced.
+    pub compaction_due: Notify,
+    /// The revision below which no row is left.
+    pub removed: watch::Sender<i64>,
+}
+
+struct LocalSizes {
+    sizes: Sizes,
+    /// A defragment was asked for that the state does not know yet.
+    defragmented: bool,
+}
+
+impl Shared {
+    pub(crate) fn published(&self) -> Arc<Published> {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another in its place; the one before lives until its last reader has ended.
+    pub(crate) fn replace_published(&self, published: Arc<Published>) -> Arc<Published> {
+        let mut current = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, published)
+    }
+
+    /// The same, unless the engine is another by now.
+    pub(crate) fn replace_published_of(
+        &self,
+        engine: &Arc<dyn Engine>,
+        published: Arc<Published>,
+    ) -> Option<Arc<Published>> {
+        let mut current = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::ptr_eq(&current.engine, engine).then(|| std::mem::replace(&mut *current, published))
+    }
+
+    /// Says what has been committed.
+    pub(crate) fn publish(&self, state: &State, compacted: bool) {
+        self.revision.store(state.revision, Ordering::Release);
+        self.compact_revision.store(state.compaction.revision, Ordering::Release);
+        let mut local = self.lock_sizes();
+        local.sizes = state.account.sizes();
+        if local.defragmented {
+            local.sizes.total = local.sizes.in_use;
+        }
+        drop(local);
+        if compacted {
+            self.compaction_due.notify_one();
+        }
+    }
+
+    pub(crate) fn take_defragmented(&self) -> bool {
+        std::mem::take(&mut self.lock_sizes().defragmented)
+    }
+
+    fn lock_sizes(&self) -> MutexGuard<'_, LocalSizes> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The store as readers know it. Cheap to clone.
+#[derive(Clone)]
+pub struct Mvcc {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Mvcc {
+    /// The store in `engine`, and its writer's half.
+    ///
+    /// # Errors
+    /// What ends the process.
+    pub fn open(engine: Arc<dyn Engine>, config: Config) -> Result<(Mvcc, Writer), Error> {
+        let state = load_state(&*engine)?;
+        let removed = Progress::load(|key| engine.get(Family::Meta, key))?.removed;
+        let published = Arc::new(Published { engine: engine.clone(), generation: Generation::new() });
+        let headers = HeaderCache::new(config.header_cache_bytes_max);
+        let shared = Arc::new(Shared {
+            config,
+            published: RwLock::new(published),
+            revision: AtomicI64::new(state.revision),
+            compact_revision: AtomicI64::new(state.compaction.revision),
+            sizes: Mutex::new(LocalSizes { sizes: state.account.sizes(), defragmented: false }),
+            gate: Mutex::new(()),
+            compaction_due: Notify::new(),
+            removed: watch::Sender::new(removed),
+        });
+        let writer = Writer { shared: shared.clone(), engine, state, headers };
+        Ok((Mvcc { shared }, writer))
+    }
+
+    /// Calls `f` with a view of now. Compacted rows are not removed from under it, so `f` should not tarry.
+    pub fn read<T>(&self, f: impl FnOnce(&View<'_>) -> T) -> T {
+        // The hold on the files comes before the snapshot: see `compact`.
+        let published = self.shared.published();
+        let snapshot = published.engine.snapshot();
+        let view = View::at(&*snapshot);
+        f(&view)
+    }
+
+    /// The newest revision that apply has committed.
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.shared.revision.load(Ordering::Acquire)
+    }
+
+    /// The newest compact revision that apply has committed; -1 where there was none.
+    #[must_use]
+    pub fn compact_revision(&self) -> i64 {
+        self.shared.compact_revision.load(Ordering::Acquire)
+    }
+
+    /// The size of the database, as etcd means it.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        self.shared.lock_sizes().sizes
+    }
+
+    /// Gives back what is not in use, in the account: on this member only, and without blocking anything.
+    pub fn defragmented(&self) {
+        let mut local = self.shared.lock_sizes();
+        local.sizes.total = local.sizes.in_use;
+        local.defragmented = true;
+    }
+
+    /// Puts another state in place, after a snapshot install: caches and counters are those of the new one. Readers that
+    /// have begun end on the old one.
+    ///
+    /// # Errors
+    /// What ends the process.
+    pub fn replace_engine(&self, writer: &mut Writer, engine: Arc<dyn Engine>) -> Result<(), Error> {
+        let state = load_state(&*engine)?;
+        let removed = Progress::load(|key| engine.get(Family::Meta, key))?.removed;
+        let published = Arc::new(Published { engine: engine.clone(), generation: Generation::new() });
+        let _gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.engine = engine;
+        writer.state = state;
+        writer.headers.clear();
+        drop(self.shared.replace_published(published));
+        self.shared.publish(&state, true);
+        self.shared.removed.send_replace(removed);
+        Ok(())
+    }
+}
+
+fn load_state(engine: &dyn Engine) -> Result<State, Error> {
+    read_state(|key| engine.get(Family::Meta, key))
+}
+
+/// The record of where the store is; an empty store has none.
+pub(crate) fn read_state(
+    get: impl FnOnce(&[u8]) -> Result<Option<bytes::Bytes>, engine::Error>,
+) -> Result<State, Error> {
+    match get(schema::META_MVCC)? {
+        None => Ok(State::EMPTY),
+        Some(record) => State::decode(record).ok_or_else(|| Error::undecodable(Family::Meta, schema::META_MVCC)),
+    }
+}

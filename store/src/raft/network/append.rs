@@ -1,0 +1,107 @@
+//! Pipelined appends: one bidirectional stream a peer, many requests outstanding, replies in order.
+//!
+//! openraft waits for ever on a stream that hangs while heartbeats pass, so each outstanding reply has a deadline here, and
+//! a late one ends the stream: openraft then probes afresh. An idle stream has none.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fairlead_proto::peer::{Frame, raft_client::RaftClient};
+use futures::{Stream, StreamExt, stream};
+use openraft::base::BoxStream;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tonic::Streaming;
+
+use super::super::types::{AppendRequest, StreamAppendResult};
+use super::super::wire;
+use super::client::{Greeted, unreachable};
+
+type RpcResult<T> = Result<T, openraft::errors::RPCError<super::super::types::TypeConfig>>;
+
+/// When each request without a reply was sent, oldest first. openraft bounds how many there are.
+#[derive(Default)]
+struct Outstanding {
+    sent: Mutex<VecDeque<Instant>>,
+    first: Notify,
+}
+
+impl Outstanding {
+    fn push(&self) {
+        let mut sent = self.sent.lock().expect("no holder panics");
+        sent.push_back(Instant::now());
+        if sent.len() == 1 {
+            self.first.notify_one();
+        }
+    }
+
+    fn pop(&self) {
+        self.sent.lock().expect("no holder panics").pop_front();
+    }
+
+    fn oldest(&self) -> Option<Instant> {
+        self.sent.lock().expect("no holder panics").front().copied()
+    }
+}
+
+/// Opens the stream; the result yields a reply per request until one is an error.
+pub(super) async fn pipelined<'s>(
+    client: &'s mut RaftClient<Greeted>,
+    input: impl Stream<Item = AppendRequest> + Send + Unpin + 'static,
+    deadline: Duration,
+) -> RpcResult<BoxStream<'s, RpcResult<StreamAppendResult>>> {
+    let outstanding = Arc::new(Outstanding::default());
+    let sent = Arc::clone(&outstanding);
+    let frames = input.map(move |request| {
+        sent.push();
+        Frame { body: wire::encode_append(&request) }
+    });
+    let opened = tokio::time::timeout(deadline, client.stream_append(frames)).await;
+    let replies = match opened {
+        Ok(Ok(response)) => response.into_inner(),
+        Ok(Err(status)) => return Err(unreachable(status.message())),
+        Err(_) => return Err(unreachable("append stream did not open in time")),
+    };
+    let state = Some((replies, outstanding));
+    Ok(Box::pin(stream::unfold(state, move |state| async move {
+        let (mut replies, outstanding) = state?;
+        let reply = next_reply(&mut replies, &outstanding, deadline).await?;
+        let go_on = matches!(reply, Ok(Ok(_)));
+        Some((reply, go_on.then_some((replies, outstanding))))
+    })))
+}
+
+/// The next reply; `None` where the peer ended the stream with nothing outstanding.
+async fn next_reply(
+    replies: &mut Streaming<Frame>,
+    outstanding: &Outstanding,
+    deadline: Duration,
+) -> Option<RpcResult<StreamAppendResult>> {
+    loop {
+        let oldest = outstanding.oldest();
+        let due = oldest.map(|sent| sent + deadline);
+        tokio::select! {
+            biased;
+            reply = replies.message() => {
+                outstanding.pop();
+                return match reply {
+                    Ok(Some(frame)) => Some(wire::decode_stream_result(frame.body).map_err(unreachable)),
+                    Ok(None) if outstanding.oldest().is_none() && oldest.is_none() => None,
+                    Ok(None) => Some(Err(unreachable("peer ended the append stream"))),
+                    Err(status) => Some(Err(unreachable(status.message()))),
+                };
+            }
+            () = at(due) => return Some(Err(unreachable("append was not answered in time"))),
+            () = outstanding.first.notified(), if due.is_none() => {}
+        }
+    }
+}
+
+/// Sleeps until `due`, or for ever.
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,192 @@
+//! The proposer: packs waiting commands into one log entry, one batch in flight, here or at the leader.
+//!
+//! Commands are encoded into the next entry as they arrive; while a batch is in flight the next one grows, so that the
+//! batch size follows the load and no timer is needed. Bounds: [`Queue`]'s bytes. A batch is sent again only when it was
+//! surely not appended; whatever else happens, its clients wait for apply or for their own timeout.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use openraft::errors::ClientWriteError;
+use openraft::impls::ProgressResponder;
+use prometheus::IntCounter;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::answers::Waiter;
+use super::consensus::Unserved;
+use super::network::Forwarded;
+use super::node::Node;
+use super::types::Payload;
+use crate::apply::{Applied, Command, HEADER_BYTES, encode_header};
+
+/// An entry is closed when it has this many bytes, so that one entry never starves apply.
+const ENTRY_BYTES_MAX: usize = 1 << 20;
+
+/// A refused batch is tried again at the latest after this long, if nothing has been heard meanwhile.
+const RETRY_MAX: Duration = Duration::from_millis(100);
+
+/// An entry that is being packed: room for the header, then encoded commands.
+struct Pack {
+    entry: BytesMut,
+    waiters: Vec<Waiter>,
+}
+
+impl Pack {
+    fn new() -> Self {
+        Self { entry: BytesMut::zeroed(HEADER_BYTES), waiters: Vec::new() }
+    }
+}
+
+/// Commands that wait for their turn.
+pub(crate) struct Queue {
+    packs: Mutex<Packs>,
+    filled: Notify,
+    /// Bytes that may wait or be in flight (`proposals_inflight_bytes_max`).
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct Packs {
+    waiting: VecDeque<Pack>,
+    /// Bytes waiting and in flight.
+    bytes: usize,
+    /// Commands waiting and in flight.
+    commands: usize,
+}
+
+impl Queue {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { packs: Mutex::default(), filled: Notify::new(), bytes_max }
+    }
+
+    /// Queues a command; the receiver gets its answer.
+    pub(crate) fn push(&self, command: &Command) -> Result<oneshot::Receiver<Result<Applied, Unserved>>, Unserved> {
+        let (waiter, answer) = oneshot::channel();
+        let mut packs = self.packs.lock().expect("no holder panics");
+        let bytes = command.body_len() + 5;
+        if packs.bytes + bytes > self.bytes_max {
+            return Err(Unserved::TooManyRequests);
+        }
+        packs.bytes += bytes;
+        packs.commands += 1;
+        let open = packs.waiting.back().is_some_and(|pack| pack.entry.len() < ENTRY_BYTES_MAX);
+        if !open {
+            packs.waiting.push_back(Pack::new());
+        }
+        let pack = packs.waiting.back_mut().expect("one was just made sure of");
+        command.encode(&mut pack.entry);
+        pack.waiters.push(waiter);
+        drop(packs);
+        self.filled.notify_one();
+        Ok(answer)
+    }
+
+    /// Commands waiting and in flight.
+    pub(crate) fn pending(&self) -> usize {
+        self.packs.lock().expect("no holder panics").commands
+    }
+
+    async fn next(&self) -> Pack {
+        loop {
+            let next = self.packs.lock().expect("no holder panics").waiting.pop_front();
+            match next {
+                Some(pack) => return pack,
+                None => self.filled.notified().await,
+            }
+        }
+    }
+
+    fn release(&self, bytes: usize, commands: usize) {
+        let mut packs = self.packs.lock().expect("no holder panics");
+        packs.bytes -= bytes;
+        packs.commands -= commands;
+    }
+}
+
+/// Runs until shutdown.
+pub(crate) async fn run(node: Arc<Node>, shutdown: CancellationToken) {
+    let failed = node.metrics().server.proposals_failed_total.clone();
+    for batch in 1.. {
+        let pack = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            pack = node.queue().next() => pack,
+        };
+        let (bytes, commands) = (pack.entry.len() - HEADER_BYTES, pack.waiters.len());
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            () = propose(&node, batch, pack, &failed) => {}
+        }
+        node.queue().release(bytes, commands);
+    }
+}
+
+/// Brings one batch into the log, and waits until it is applied here or its outcome stays unknown.
+async fn propose(node: &Node, batch: u64, mut pack: Pack, failed: &IntCounter) {
+    if pack.waiters.iter().all(Waiter::is_closed) {
+        return;
+    }
+    node.answers().sweep();
+    let count = u32::try_from(pack.waiters.len()).expect("an entry has few commands");
+    let mut header = BytesMut::with_capacity(HEADER_BYTES);
+    encode_header(node.answers().id(batch), count, &mut header);
+    pack.entry[..HEADER_BYTES].copy_from_slice(&header);
+    let entry = pack.entry.freeze();
+    let applied = node.answers().expect(batch, pack.waiters);
+    let deadline = Instant::now() + node.budget();
+    match tokio::time::timeout_at(deadline, submit(node, entry, applied)).await {
+        Ok(Submitted::Resolved) => {}
+        Ok(Submitted::Unknown) => failed.inc_by(u64::from(count)),
+        Ok(Submitted::Dead) => node.answers().refuse(batch, &Unserved::Stopped),
+        // The clients' own deadlines are no later than this one.
+        Err(_) => failed.inc_by(u64::from(count)),
+    }
+}
+
+enum Submitted {
+    Resolved,
+    Unknown,
+    Dead,
+}
+
+async fn submit(node: &Node, entry: Bytes, applied: oneshot::Receiver<()>) -> Submitted {
+    loop {
+        let leader = node.wait_for_leader().await;
+        let forwarded = if leader == node.identity().member {
+            match append(node, entry.clone()).await {
+                Ok(forwarded) => forwarded,
+                Err(Dead) => return Submitted::Dead,
+            }
+        } else {
+            node.peers().propose(leader, entry.clone(), node.budget()).await
+        };
+        match forwarded {
+            Forwarded::Committed => {
+                // An error: the batch was swept, since nobody waits for it.
+                applied.await.ok();
+                return Submitted::Resolved;
+            }
+            Forwarded::Unknown => return Submitted::Unknown,
+            Forwarded::NotAppended => node.wait_for_news(RETRY_MAX).await,
+        }
+    }
+}
+
+/// openraft's core has ended.
+pub(super) struct Dead;
+
+/// Appends a batch as the leader.
+pub(super) async fn append(node: &Node, entry: Bytes) -> Result<Forwarded, Dead> {
+    let (responder, complete) = ProgressResponder::complete_only();
+    node.raft().client_write_ff(Payload(entry), Some(responder)).await.map_err(|_| Dead)?;
+    Ok(match complete.await {
+        Ok(Ok(_)) => Forwarded::Committed,
+        Ok(Err(ClientWriteError::ForwardToLeader(_))) => Forwarded::NotAppended,
+        Ok(Err(_)) | Err(_) => Forwarded::Unknown,
+    })
+}
