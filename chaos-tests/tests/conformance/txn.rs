@@ -221,8 +221,8 @@ fn refusal_rows() -> Vec<Row> {
     ]
 }
 
-/// Transactions refused when they are applied. The members of an etcd before 3.4.39, 3.5.26 and 3.6.5 diverge over them
-/// (etcd#18667: the refusal leaves the earlier operations' effect on the members that did not ask), so there it has only one.
+/// Transactions refused when they are applied. The members of an etcd that has the defect (3.4.23 does) diverge over them
+/// (etcd#18667: the refusal does not undo the other members' writes), so there it has only one.
 pub(crate) fn refused_at_apply_rows() -> Vec<Row> {
     vec![
         row("1.6 a future revision leaves no effect of earlier operations", same("OutOfRange: etcdserver: mvcc: required revision is a future revision, r+0 count=0 []"), |env| async move {

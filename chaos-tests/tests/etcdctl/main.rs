@@ -1,0 +1,68 @@
+//! etcdctl cannot tell: one script of Debian's etcdctl commands runs unchanged against Fairlead and against Debian's etcd,
+//! three members each, and the two transcripts are compared line by line.
+//!
+//! Only what no two clusters share is levelled first ([`level`]): ids, ports, times, sizes, hashes and version.
+
+mod level;
+mod player;
+mod script;
+
+use std::sync::Arc;
+
+use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
+use player::{Step, play};
+
+/// Patient elections: the script names the leader.
+const ARGS: [&str; 2] = ["--heartbeat-interval=300", "--election-timeout=3000"];
+
+async fn cluster(target: Target) -> Arc<Cluster> {
+    let args = ARGS.iter().map(|arg| (*arg).to_owned()).collect();
+    Arc::new(Cluster::start(Config { args, ..Config::new(target) }).await.unwrap())
+}
+
+/// Plays a script on both and panics with every step whose transcripts differ.
+async fn compare(script: fn() -> Vec<Step>) {
+    let (ours, etcd) = tokio::join!(cluster(Target::fairlead().unwrap()), cluster(Target::etcd().unwrap()));
+    let (ours, etcd) = tokio::join!(play(&ours, script()), play(&etcd, script()));
+    let (ours, etcd) = (ours.unwrap(), etcd.unwrap());
+    assert_eq!(ours.len(), etcd.len());
+    let differing: Vec<_> = ours
+        .iter()
+        .zip(&etcd)
+        .filter(|(ours, etcd)| ours.said != etcd.said)
+        .map(|(ours, etcd)| format!("$ {}\n--- etcd\n{}\n--- fairlead\n{}\n", ours.step, etcd.said, ours.said))
+        .collect();
+    println!("{} steps, {} differ", ours.len(), differing.len());
+    assert!(differing.is_empty(), "{} of {} steps differ:\n{}", differing.len(), ours.len(), differing.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_says_the_same_of_keys_transactions_and_watches() {
+    compare(script::keys).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_says_the_same_of_leases_locks_and_elections() {
+    compare(script::leases).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_says_the_same_of_members_and_maintenance() {
+    compare(script::maintenance).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcdctl_check_perf_passes_on_both() {
+    compare(script::check_perf).await;
+}
+
+/// Plays all scripts on a real etcd alone and shows the transcript: for writing scripts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_can_play_the_scripts() {
+    for script in [script::keys, script::leases, script::maintenance] {
+        let etcd = cluster(Target::etcd().unwrap()).await;
+        for played in play(&etcd, script()).await.unwrap() {
+            println!("$ {}\n{}", played.step, played.said);
+        }
+    }
+}
