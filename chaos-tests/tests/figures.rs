@@ -8,14 +8,8 @@ use std::time::Duration;
 use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
 use fairlead_chaos_tests::traffic::load::{Kind, Load, Seen, run};
 
-const SHAPES: [(Kind, usize); 6] = [
-    (Kind::Put, 1),
-    (Kind::Put, 64),
-    (Kind::Put, 256),
-    (Kind::Get, 1),
-    (Kind::Get, 64),
-    (Kind::GetSerializable, 64),
-];
+const SHAPES: [(Kind, usize); 6] =
+    [(Kind::Put, 1), (Kind::Put, 64), (Kind::Put, 256), (Kind::Get, 1), (Kind::Get, 64), (Kind::GetSerializable, 64)];
 
 fn load(kind: Kind, clients: usize, duration: Duration) -> Load {
     Load { kind, clients, connections: clients.min(16), value_bytes: 256, keys: 10_000, duration }

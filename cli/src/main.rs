@@ -29,6 +29,8 @@ enum Role {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
+    /// Run three members on this machine, and a prompt to break them with.
+    Demo(role::demo::Args),
     /// Inspect and restore what `etcdctl snapshot save` fetched.
     Snapshot(role::snapshot::Snapshot),
 }
@@ -41,6 +43,10 @@ fn main() -> ExitCode {
     }
     match Arguments::parse().role {
         Role::Store { args } => role::store::run(args),
+        Role::Demo(args) => role::demo::run(&args).unwrap_or_else(|error| {
+            eprintln!("fairlead demo: {error:#}");
+            ExitCode::FAILURE
+        }),
         Role::Snapshot(snapshot) => role::snapshot::run(&snapshot),
     }
 }

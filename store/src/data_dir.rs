@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Config;
+use crate::config::{Config, Invalid};
 use crate::member::{cluster_id, member_id};
 
 /// The form of IDENTITY that this binary writes.
@@ -36,6 +36,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The settings do not fit a first start.
+    #[error(transparent)]
+    Bootstrap(#[from] Invalid),
     /// It is not this member's, or not whole.
     #[error("data directory {path} is refused: {reason}; {remedy}")]
     Refused {
@@ -132,6 +135,8 @@ impl DataDir {
                 return Err(refused("it holds a log or a state but no IDENTITY".to_owned(), remedy));
             }
             None => {
+                // Only now: a directory that has a member ignores the initial flags, as etcd does.
+                config.validate_bootstrap()?;
                 let identity = new_identity(config, incarnation);
                 claim(&member.join("IDENTITY"), &identity)?;
                 identity

@@ -62,7 +62,7 @@ impl Reserve {
         Ok(self.judge(stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize))
     }
 
-    fn judge(&self, free: u64, size: u64) -> (bool, bool) {
+    pub(crate) fn judge(&self, free: u64, size: u64) -> (bool, bool) {
         let reserve = self.shared.bytes.min(size / RESERVE_DEVICE_PART_MAX);
         let was_low = self.low();
         let low = if was_low { free < reserve + reserve / 2 } else { free < reserve };

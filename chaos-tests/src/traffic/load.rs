@@ -103,9 +103,7 @@ async fn one_client(mut kv: KvClient<Channel>, load: Load, client: u64, end: Ins
         let key = Bytes::from(format!("load/{:08}", (at >> 33) % load.keys.max(1)));
         let asked = Instant::now();
         let answered = match load.kind {
-            Kind::Put => {
-                kv.put(PutRequest { key, value: value.clone(), ..Default::default() }).await.map(|_| ())
-            }
+            Kind::Put => kv.put(PutRequest { key, value: value.clone(), ..Default::default() }).await.map(|_| ()),
             Kind::Get | Kind::GetSerializable => {
                 let serializable = load.kind == Kind::GetSerializable;
                 kv.range(RangeRequest { key, serializable, ..Default::default() }).await.map(|_| ())

@@ -6,7 +6,7 @@
 //! --config-file ─ file ────────┘         └─► notices: one log line for each override, alias and flag without effect
 //! ```
 //! Promises: every flag of etcd 3.4 to 3.7 parses by Go's rules; an unknown one is refused with its nearest match.
-//! Differs from etcd on purpose where etcd refuses or ignores: see `docs/decisions/0002-settings-merge.md`.
+//! Differs from etcd on purpose where etcd refuses or ignores: see `docs/decisions/0014-settings-are-merged.md`.
 //! Does not: log (logging is one of the settings), touch the data dir, resolve names.
 //! Source: etcd `server/etcdmain/{config,help}.go`, `pkg/flags`; Go `flag`.
 

@@ -1,4 +1,5 @@
 //! What the one binary can be: a file per subcommand.
 
+pub(crate) mod demo;
 pub(crate) mod snapshot;
 pub(crate) mod store;

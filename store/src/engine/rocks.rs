@@ -90,7 +90,7 @@ impl RocksEngine {
         match engine.get(Family::Meta, schema::META_FORMAT)? {
             None => {
                 let mut stamp = Batch::default();
-                stamp.put(Family::Meta, schema::META_FORMAT, &schema::FORMAT[..]);
+                stamp.put(Family::Meta, schema::META_FORMAT, schema::FORMAT);
                 engine.write(stamp)?;
                 engine.flush()?;
             }

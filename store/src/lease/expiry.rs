@@ -100,7 +100,10 @@ impl Expiry {
         let mut pause = Instant::now();
         loop {
             let now = Instant::now();
-            let (next_expiry, next_checkpoint) = (self.lessor().next_expiry(), self.lessor().next_checkpoint());
+            let (next_expiry, next_checkpoint) = {
+                let lessor = self.lessor();
+                (lessor.next_expiry(), lessor.next_checkpoint())
+            };
             if next_checkpoint.is_some_and(|due| due <= now) && checkpointing.is_empty() {
                 checkpointing.spawn(self.checkpoint());
             }

@@ -6,6 +6,8 @@
 mod checkpoint;
 mod config;
 mod expiry;
+#[cfg(test)]
+mod expiry_test;
 mod lessor;
 #[cfg(test)]
 mod lessor_test;

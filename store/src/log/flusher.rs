@@ -81,7 +81,7 @@ async fn flush(writer: &mut Writer, shared: &Shared, mut group: Group) -> Result
         shared.put_back(group);
         return Err(error);
     }
-    shared.durable(&group.ops, group.bytes);
+    shared.durable(&group.ops, group.bytes, writer.cursor.end());
     let newest = group.ops.iter().rposition(|queued| matches!(queued.op, Op::Entries(..)));
     for (place, queued) in group.ops.into_iter().enumerate() {
         match queued.op {

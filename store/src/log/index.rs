@@ -74,8 +74,12 @@ pub(super) struct Span {
     pub(super) segment: Arc<Segment>,
     /// `None`: the segment's points must be loaded first.
     pub(super) offset: Option<u64>,
+    /// Index of the entry at `offset`.
+    pub(super) first: u64,
     /// First index that does not follow from there.
     pub(super) end: u64,
+    /// Where the segment's readable records end.
+    pub(super) limit: u64,
 }
 
 /// The live segments, and which of them holds which indices.
@@ -86,17 +90,24 @@ pub(super) struct Table {
     /// (first index, segment number), both rising: a segment's entries end where the next one's begin.
     firsts: VecDeque<(u64, u64)>,
     active: Points,
+    /// Records of the active segment below it are durable.
+    active_end: u64,
 }
 
 impl Table {
     /// A table of a log that has one segment.
     pub(super) fn new(segment: Arc<Segment>) -> Self {
-        Self { segments: VecDeque::from([segment]), firsts: VecDeque::new(), active: Points::default() }
+        Self { segments: VecDeque::from([segment]), firsts: VecDeque::new(), active: Points::default(), active_end: 0 }
     }
 
     /// A table of segments that were there; `firsts` as of when each was sealed, oldest first.
-    pub(super) fn restore(segments: VecDeque<Arc<Segment>>, firsts: Vec<(u64, u64)>, active: Points) -> Self {
-        let mut table = Self { segments, firsts: VecDeque::new(), active };
+    pub(super) fn restore(
+        segments: VecDeque<Arc<Segment>>,
+        firsts: Vec<(u64, u64)>,
+        active: Points,
+        active_end: u64,
+    ) -> Self {
+        let mut table = Self { segments, firsts: VecDeque::new(), active, active_end };
         for (first, number) in firsts {
             table.drop_firsts_from(first);
             table.firsts.push_back((first, number));
@@ -132,6 +143,12 @@ impl Table {
         sealed.end.set(end).expect("a segment is sealed once");
         sealed.points.set(points).expect("only a sealed segment's points are loaded");
         self.segments.push_back(next);
+        self.active_end = 0;
+    }
+
+    /// Records of the active segment below `end` are durable.
+    pub(super) fn durable(&mut self, end: u64) {
+        self.active_end = end;
     }
 
     /// An entry was put into the active segment.
@@ -173,13 +190,17 @@ impl Table {
         let next_first = self.firsts.get(after).map_or(u64::MAX, |(first, _)| *first);
         let at = usize::try_from(number - self.first_segment()).ok()?;
         let segment = Arc::clone(self.segments.get(at)?);
-        let is_active = *number == self.active().number;
-        let points = if is_active { Some(&self.active.list) } else { segment.points.get() };
-        let Some(points) = points else { return Some(Span { segment, offset: None, end: next_first }) };
+        let (points, limit) = match segment.end.get() {
+            None => (Some(&self.active.list), self.active_end),
+            Some(end) => (segment.points.get(), *end),
+        };
+        let Some(points) = points else {
+            return Some(Span { segment, offset: None, first: index, end: next_first, limit });
+        };
         let point_after = points.partition_point(|point| point.index <= index);
-        let offset = points.get(point_after.checked_sub(1)?)?.offset;
+        let Point { index: first, offset } = *points.get(point_after.checked_sub(1)?)?;
         let end = points.get(point_after).map_or(u64::MAX, |point| point.index).min(next_first);
-        Some(Span { segment, offset: Some(offset), end })
+        Some(Span { segment, offset: Some(offset), first, end, limit })
     }
 
     fn drop_firsts_from(&mut self, index: u64) {

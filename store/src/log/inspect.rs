@@ -47,7 +47,7 @@ pub fn inspect(disk: &dyn Disk, dir: &Path) -> Result<Option<Inspection>, Error>
             inspection.segments.push(SegmentReport { path, records, end: found.end });
             continue;
         };
-        let mut scan = Scan::new(Arc::clone(segment), PREAMBLE_BYTES as u64);
+        let mut scan = Scan::new(Arc::clone(segment), PREAMBLE_BYTES as u64, end);
         let mut records = 0;
         while scan.offset() < end {
             let offset = scan.offset();

@@ -448,6 +448,25 @@ async fn start_is_bounded() {
 }
 
 #[tokio::test]
+async fn reading_on_in_pieces_reads_nothing_twice() {
+    let disk = MemDisk::new(true);
+    let log = open_with(&disk, Config { segment_bytes: 1 << 20, ..config() }).unwrap();
+    append(&log, entries(1, 0..5000, 1000)).await.unwrap();
+    let before = disk.counts();
+    for index in (0..5000).step_by(4) {
+        assert_eq!(log.read(index, index + 4, usize::MAX).unwrap(), entries(1, index..index + 4, 1000));
+    }
+    let read = counts_since(&disk, before).read_bytes;
+    assert!(read < 2 * 5000 * 1048, "{read} bytes read");
+    // What is written behind a walk's end is seen by it.
+    for index in 5000..5100 {
+        append(&log, entries(1, index..index + 1, 1000)).await.unwrap();
+        assert_eq!(log.read(index, index + 1, 1).unwrap(), entries(1, index..index + 1, 1000));
+    }
+    log.close().await;
+}
+
+#[tokio::test]
 async fn a_failed_sync_is_fatal_and_never_retried() {
     for writes in [false, true] {
         let disk = MemDisk::new(true);
@@ -577,14 +596,70 @@ async fn a_flipped_bit_above_the_synced_mark_is_a_torn_tail() {
     disk.flip_bit(&segment_path(1), found.segments[0].end - 200, 0);
     let log = open(&disk);
     assert_eq!(log.state().last, Some(id(1, 17)), "the first group is vouched for by the second, which is not");
-    // What stood behind the cut does not come back, even where new records end exactly where it began.
-    append(&log, entries(2, 18..19, 52)).await.unwrap();
-    log.close().await;
-    let log = open(&disk);
-    assert_eq!(log.state().last, Some(id(2, 18)));
     log.close().await;
     disk.flip_bit(&segment_path(1), end - 300, 0);
     assert!(matches!(open_with(&disk, config()), Err(Error::Corrupt { .. })));
+}
+
+#[tokio::test]
+async fn records_behind_a_cut_do_not_come_back_where_new_ones_end_exactly_before_them() {
+    let disk = MemDisk::new(true);
+    let end = |disk: &MemDisk| inspect(disk, Path::new(DIR)).unwrap().unwrap().segments[0].end;
+    let log = open(&disk);
+    // Entry 2 begins with a block, so that writing what precedes it leaves it alone.
+    let filler = usize::try_from(8192 - end(&disk)).unwrap() - super::record::HEADER_BYTES;
+    append(&log, entries(1, 0..1, filler)).await.unwrap();
+    append(&log, entries(1, 1..3, 4096 - super::record::HEADER_BYTES)).await.unwrap();
+    let disk = disk.kill();
+    drop(log);
+    disk.flip_bit(&segment_path(1), 8192 + 100, 0);
+    let log = open(&disk);
+    assert_eq!(log.state().last, Some(id(1, 0)));
+    append(&log, entries(1, 1..2, 4096 - 2 * super::record::HEADER_BYTES)).await.unwrap();
+    let disk = disk.kill();
+    drop(log);
+    assert_eq!(end(&disk), 12288, "the test hits the place");
+    assert_eq!(open(&disk).state().last, Some(id(1, 1)));
+}
+
+#[tokio::test]
+async fn what_a_killed_process_had_written_is_durable_once_the_log_is_open() {
+    for seed in 0..20 {
+        let disk = MemDisk::new(true);
+        let log = open(&disk);
+        let before = disk.counts();
+        disk.hold_syncs(true);
+        log.append(entries(1, 0..10, 100), ignoring());
+        while counts_since(&disk, before).syncs == 0 {
+            tokio::task::yield_now().await;
+        }
+        let disk = disk.kill();
+        drop(log);
+        let log = open(&disk);
+        assert_eq!(log.state().last, Some(id(1, 9)), "written, and power stayed");
+        let disk = disk.power_cut(seed);
+        drop(log);
+        assert_eq!(open(&disk).state().last, Some(id(1, 9)), "raft may have counted on it");
+    }
+}
+
+#[tokio::test]
+async fn entries_that_follow_a_cut_stay_in_memory_until_they_are_durable() {
+    let disk = MemDisk::new(true);
+    let log = open_with(&disk, Config { log_group_bytes_max: 0, ..config() }).unwrap();
+    disk.hold_syncs(true);
+    let (answer, answered) = oneshot::channel();
+    log.append(entries(1, 0..10, 100), answering(answer));
+    log.truncate_after(Some(id(1, 4))).await.unwrap();
+    log.append(entries(2, 5..10, 100), ignoring());
+    disk.allow_sync();
+    answered.await.unwrap().unwrap();
+    let expected = [entries(1, 0..5, 100), entries(2, 5..10, 100)].concat();
+    assert_eq!(all(&log), expected, "the older entries are on disk, and not what is to be read");
+    disk.hold_syncs(false);
+    log.save_vote(Bytes::new()).await.unwrap();
+    assert_eq!(all(&log), expected);
+    log.close().await;
 }
 
 #[tokio::test]

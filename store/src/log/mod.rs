@@ -16,6 +16,8 @@
 pub mod disk;
 mod error;
 mod flusher;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod index;
 mod inspect;
 mod metrics;

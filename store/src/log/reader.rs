@@ -2,15 +2,16 @@
 //!
 //! Promises: the first entry is exactly the one asked for; no hole; never empty where it exists. A log cut while a read is
 //! under way ends the read early, so that entries of before and after the cut never stand side by side.
-//! Does not: keep what it reads, or hold the lock while it reads a file. Blocks while it does.
+//! One walk is left parked where a read ended, so that reading on in pieces (replay at start, a follower that lags) reads nothing twice.
+//! Does not: hold the lock while it reads a file. Blocks while it does.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use super::index::Points;
+use super::index::{Points, Span};
 use super::record::Kind;
 use super::segment::{PREAMBLE_BYTES, Scan, Segment};
-use super::tail::Shared;
+use super::tail::{Parked, Shared};
 use super::{Entry, Error, LogId};
 
 /// Entries of [from, to) that are in memory, as many as fit `bytes_max`, and one at least; `None` where `from` is not.
@@ -34,7 +35,7 @@ pub(super) fn read_cached(shared: &Shared, from: u64, to: u64, bytes_max: usize)
 pub(super) fn read(shared: &Shared, from: u64, to: u64, bytes_max: usize) -> Result<Vec<Entry>, Error> {
     let mut out = Taken { entries: Vec::new(), bytes: 0, bytes_max };
     let mut cuts = None;
-    let mut walk: Option<Scan> = None;
+    let mut walk = shared.parked.lock().unwrap_or_else(PoisonError::into_inner).take();
     loop {
         let next = from + out.entries.len() as u64;
         let mut span = {
@@ -72,17 +73,35 @@ pub(super) fn read(shared: &Shared, from: u64, to: u64, bytes_max: usize) -> Res
         match span.offset.take() {
             None => load_points(&span.segment)?,
             Some(offset) => {
-                let number = span.segment.number;
-                let goes_on = |scan: &Scan| scan.segment().number == number && scan.offset() == offset;
-                let mut scan = walk.take().filter(goes_on).unwrap_or_else(|| Scan::new(span.segment, offset));
-                if !read_span(&mut scan, next..span.end, &mut out)? {
+                let cuts = cuts.expect("set where the span was found");
+                let mut scan = go_on(walk.take(), &span, offset, next, cuts);
+                let is_full = !read_span(&mut scan, next..span.end, &mut out)?;
+                walk = Some(Parked { scan, next: from + out.entries.len() as u64, cuts });
+                if is_full {
                     break;
                 }
-                walk = Some(scan);
             }
         }
     }
+    *shared.parked.lock().unwrap_or_else(PoisonError::into_inner) = walk;
     Ok(out.entries)
+}
+
+/// The walk left off, if it stands right before `next` in this span; a new one from the span's beginning otherwise.
+fn go_on(walk: Option<Parked>, span: &Span, offset: u64, next: u64, cuts: u64) -> Scan {
+    match walk {
+        // At a span's very beginning a walk may stand before entries that were truncated: only the point knows.
+        Some(Parked { mut scan, next: at, cuts: then })
+            if at == next
+                && then == cuts
+                && scan.segment().number == span.segment.number
+                && (next > span.first || scan.offset() == offset) =>
+        {
+            scan.extend(span.limit);
+            scan
+        }
+        _ => Scan::new(Arc::clone(&span.segment), offset, span.limit),
+    }
 }
 
 /// Entries found so far.
@@ -116,6 +135,7 @@ fn read_span(scan: &mut Scan, indices: Range<u64>, out: &mut Taken) -> Result<bo
         match (met.header.kind, met.header.id) {
             (Kind::Entry, Some(id)) if id.index == next => {
                 if !out.take(Entry { id, payload: met.payload }) {
+                    scan.back_to(offset);
                     return Ok(false);
                 }
                 next += 1;
@@ -133,7 +153,7 @@ fn read_span(scan: &mut Scan, indices: Range<u64>, out: &mut Taken) -> Result<bo
 fn load_points(segment: &Arc<Segment>) -> Result<(), Error> {
     let mut points = Points::default();
     let end = segment.end.get().copied().unwrap_or(segment.bytes);
-    let mut scan = Scan::new(Arc::clone(segment), PREAMBLE_BYTES as u64);
+    let mut scan = Scan::new(Arc::clone(segment), PREAMBLE_BYTES as u64, end);
     while scan.offset() < end {
         let offset = scan.offset();
         let met = scan.next()?.map_err(|flaw| corrupt(segment, offset, flaw.to_string()))?;

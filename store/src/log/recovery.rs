@@ -63,7 +63,7 @@ pub(super) fn open(
     let segment = Arc::clone(found.segments.back().expect("one was found"));
     let cursor = cursor_at(&segment, found.end, found.replay.synced)?;
     let Replay { mut state, first_segment, life, points, .. } = found.replay;
-    let mut table = Table::restore(found.segments, found.firsts, points);
+    let mut table = Table::restore(found.segments, found.firsts, points, found.end);
     table.truncate(next_index(state.last));
     clamp_committed(&mut state);
     if next_index(state.last) > next_index(state.purged)
@@ -141,7 +141,7 @@ impl Replay {
 
     /// Walks from `from` to the last good record's end.
     fn run(&mut self, segment: &Arc<Segment>, from: u64) -> Result<u64, Error> {
-        let mut scan = Scan::new(Arc::clone(segment), from);
+        let mut scan = Scan::new(Arc::clone(segment), from, segment.bytes);
         loop {
             let at = scan.offset();
             let flaw = match scan.next()? {
@@ -155,7 +155,7 @@ impl Replay {
                 Ok(_) => Flaw::Header,
                 Err(flaw) => flaw,
             };
-            let mut rest = Scan::new(Arc::clone(segment), at);
+            let mut rest = Scan::new(Arc::clone(segment), at, segment.bytes);
             if let Some(proof) = rest.find_proof_of_sync(self.life)? {
                 return Err(damaged(segment, at, format!("{flaw}; the record at {proof} says that it was durable")));
             }

@@ -201,17 +201,27 @@ pub(super) struct Scan {
     segment: Arc<Segment>,
     /// Where the next record stands.
     offset: u64,
-    /// Where the records end, or the file.
+    /// Where the records end, as far as is known.
     limit: u64,
     chunk: Bytes,
     chunk_at: u64,
 }
 
 impl Scan {
-    /// From the record at `offset` on.
-    pub(super) fn new(segment: Arc<Segment>, offset: u64) -> Self {
-        let limit = segment.end.get().copied().unwrap_or(segment.bytes);
+    /// From the record at `offset` on, up to `limit`. Nothing behind the limit is kept, so what is written there later is seen
+    /// once the limit is moved.
+    pub(super) fn new(segment: Arc<Segment>, offset: u64, limit: u64) -> Self {
         Self { segment, offset, limit, chunk: Bytes::new(), chunk_at: offset }
+    }
+
+    /// More has been written.
+    pub(super) fn extend(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
+    /// Goes back to a record met.
+    pub(super) fn back_to(&mut self, offset: u64) {
+        self.offset = offset;
     }
 
     /// What it walks over.
@@ -280,7 +290,7 @@ impl Scan {
         }
         let from = self.offset - self.offset % BLOCK_BYTES as u64;
         let wanted = usize::try_from(self.offset - from).expect("less than a block") + bytes;
-        let left = usize::try_from(self.segment.bytes - from).expect("a segment fits memory");
+        let left = usize::try_from(self.limit - from).expect("a segment fits memory");
         let chunk = self.segment.file.read_at(from, wanted.max(CHUNK_BYTES).min(left));
         self.chunk = chunk.map_err(Error::io("read", &self.segment.path))?;
         self.chunk_at = from;

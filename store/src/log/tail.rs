@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 
 use super::index::Table;
+use super::segment::Scan;
 use super::{Done, Entry, Error, LogId, State, record};
 
 /// Answered when the operation is durable.
@@ -63,6 +64,17 @@ pub(super) struct Shared {
     /// The log is being closed: what waits for space need not wait longer.
     pub(super) closing: Notify,
     cache_bytes_max: usize,
+    /// The walk that the last read from disk left off.
+    pub(super) parked: Mutex<Option<Parked>>,
+}
+
+/// A walk that the next read may go on with.
+pub(super) struct Parked {
+    pub(super) scan: Scan,
+    /// The index of the next entry it meets.
+    pub(super) next: u64,
+    /// [`Tail::cuts`] when it left off.
+    pub(super) cuts: u64,
 }
 
 /// Behind the lock.
@@ -109,6 +121,7 @@ impl Shared {
             room: Notify::new(),
             closing: Notify::new(),
             cache_bytes_max,
+            parked: Mutex::new(None),
         }
     }
 
@@ -145,9 +158,10 @@ impl Shared {
         Work::Group(group)
     }
 
-    /// The operations are durable: what they held in memory may go as far as the cache's bound asks.
-    pub(super) fn durable(&self, ops: &[Queued], bytes: usize) {
+    /// The operations are durable, up to `end` in the active segment: what they held in memory may go as far as the cache's bound asks.
+    pub(super) fn durable(&self, ops: &[Queued], bytes: usize, end: u64) {
         let mut tail = self.lock();
+        tail.table.durable(end);
         for queued in ops {
             // An operation older than the newest cut may have placed entries that are gone: the cut's own turn will come.
             if queued.cuts == tail.cuts {
@@ -165,6 +179,12 @@ impl Shared {
         tail.evict(self.cache_bytes_max);
         drop(tail);
         self.room.notify_waiters();
+    }
+
+    /// The walk left off must not hold on to a segment that goes.
+    pub(super) fn forget_walk_below(&self, segment: u64) {
+        let mut parked = self.parked.lock().unwrap_or_else(PoisonError::into_inner);
+        *parked = parked.take().filter(|walk| walk.scan.segment().number >= segment);
     }
 
     /// A group that could not be written waits again, before what came later.

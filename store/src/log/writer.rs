@@ -111,6 +111,7 @@ impl Writer {
             tail.table.drop_segments_below(self.first_segment)
         };
         fail::fail_point!("raftBeforePurge");
+        self.shared.forget_walk_below(self.first_segment);
         for segment in dropped {
             let path = segment.path.clone();
             let number = segment.number;

@@ -20,6 +20,7 @@
 //! stopped; no answer depends on how far it is. Source: etcd `server/storage/mvcc/kvstore_compaction.go`.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::count::build_fences;
 use super::error::Error;
 use super::live::stop_at_error;
 use super::record::{KeyValue, kv_offset};
@@ -125,7 +127,7 @@ impl Draining {
     }
 }
 
-/// The service that removes rows. One a store.
+/// The background service: removes compacted rows, and builds fences where they are missed. One a store.
 pub struct Compactor {
     shared: Arc<Shared>,
 }
@@ -151,12 +153,15 @@ impl Mvcc {
 }
 
 impl Compactor {
-    /// Removes what compactions leave, until `shutdown`.
+    /// Removes what compactions leave, and builds fences, until `shutdown`.
     ///
     /// # Errors
     /// What ends the process.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         loop {
+            if self.shared.fences_wanted.swap(false, Ordering::AcqRel) && !self.blocking(build_fences).await? {
+                self.shared.fences_wanted.store(true, Ordering::Release);
+            }
             let pause = match self.blocking(step).await {
                 Ok(Step::More) => self.shared.config.compact_step_pause,
                 Ok(Step::Drain(draining)) => {
@@ -175,7 +180,7 @@ impl Compactor {
                     tokio::select! {
                         biased;
                         () = shutdown.cancelled() => return Ok(()),
-                        () = self.shared.compaction_due.notified() => {}
+                        () = self.shared.work_due.notified() => {}
                     }
                     Duration::ZERO
                 }
@@ -334,9 +339,12 @@ fn begin_draining(shared: &Shared, before: Arc<Published>) -> Result<Draining, E
     let engine = before.engine.clone();
     let readers = Arc::downgrade(&before.generation);
     let ended = before.generation.ended.clone();
-    let next = Arc::new(Published { engine: engine.clone(), generation: Generation::new() });
     drop(before);
-    drop(shared.replace_published_of(&engine, next));
+    shared.update_published(|now| Published {
+        engine: now.engine.clone(),
+        generation: if Arc::ptr_eq(&now.engine, &engine) { Generation::new() } else { now.generation.clone() },
+        fenced: now.fenced.clone(),
+    });
     Ok(Draining { engine, readers, ended })
 }
 

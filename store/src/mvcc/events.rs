@@ -60,3 +60,12 @@ pub(crate) fn read_event(row: &[u8], value: &[u8]) -> Result<(i64, Event), Error
     let kind = if header.delete { Kind::Delete } else { Kind::Put { created: header.created } };
     Ok((main, Event { key, kind, encoded, previous: header.previous }))
 }
+
+/// What a row of History did to which key, without copying.
+pub(crate) fn read_change<'a>(row: &[u8], value: &'a [u8]) -> Result<(Kind, &'a [u8]), Error> {
+    let damaged = || Error::undecodable(Family::History, row);
+    let (header, event) = HistoryHeader::decode(value).ok_or_else(damaged)?;
+    let kv = &event[kv_offset(event).ok_or_else(damaged)?..];
+    let kind = if header.delete { Kind::Delete } else { Kind::Put { created: header.created } };
+    Ok((kind, KeyValue::read(kv).ok_or_else(damaged)?.key))
+}

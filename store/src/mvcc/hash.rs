@@ -9,7 +9,7 @@
 //! The first lie in History in order. The second are those rows of Latest, and those versions before the first change after R,
 //! whose revision is at most C: they lie in the order of keys, so they are sorted, a bounded number of bytes at a time: each
 //! pass keeps the smallest revisions above the last pass's.
-//! Promises: the same at every stage of removal, on every member, and as etcd's. Memory is [`HASH_BUFFER_BYTES_MAX`].
+//! Promises: the same at every stage of removal, on every member, and as etcd's. Memory is `hash_buffer_bytes_max`.
 //! Source: etcd `server/storage/mvcc/hash.go`.
 
 use std::collections::BinaryHeap;
@@ -39,20 +39,12 @@ pub struct Hashed {
     pub hash_revision: i64,
 }
 
-/// Records held at a time while a hash sorts them, bytes; what does not fit costs further passes.
-const HASH_BUFFER_BYTES_MAX: usize = 64 << 20;
-
 impl View<'_> {
     /// The hash at `revision`; 0 is the current one.
     ///
     /// # Errors
     /// [`Error::Compacted`], [`Error::FutureRevision`], or what ends the process.
     pub fn hash_kv(&self, revision: i64) -> Result<Hashed, Error> {
-        self.hash_with(revision, HASH_BUFFER_BYTES_MAX)
-    }
-
-    /// The same with a buffer of another size.
-    pub(crate) fn hash_with(&self, revision: i64, buffer_bytes_max: usize) -> Result<Hashed, Error> {
         self.sound()?;
         let compact = self.compact_revision();
         if revision > 0 && revision < compact {
@@ -65,7 +57,7 @@ impl View<'_> {
         let mut crc = crc32c::crc32c(b"key");
         let mut after = Revision { main: -1, sub: 0 };
         loop {
-            let pass = self.oldest_kept(after, at, buffer_bytes_max)?;
+            let pass = self.oldest_kept(after, at)?;
             let Some(last) = pass.last() else { break };
             after = last.revision;
             for kept in &pass {
@@ -102,9 +94,10 @@ impl View<'_> {
 
     /// Of the versions up to the compact revision that count, those above `after` with the smallest revisions, as many as
     /// the buffer holds, in order.
-    fn oldest_kept(&self, after: Revision, at: i64, buffer_bytes_max: usize) -> Result<Vec<Kept>, Error> {
+    fn oldest_kept(&self, after: Revision, at: i64) -> Result<Vec<Kept>, Error> {
         let compact = self.compact_revision();
-        let mut oldest = Oldest { kept: BinaryHeap::new(), bytes: 0, bytes_max: buffer_bytes_max, ceiling: None };
+        let mut oldest =
+            Oldest { kept: BinaryHeap::new(), bytes: 0, bytes_max: self.hash_buffer_bytes_max(), ceiling: None };
         let mut result = Ok(());
         let prefix = [schema::KEY_PREFIX];
         self.snapshot().scan(

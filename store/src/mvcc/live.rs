@@ -57,6 +57,17 @@ pub(crate) trait Live {
         })?;
         Ok(count)
     }
+
+    /// How many keys of `range` exist at `at`, where an earlier page of the same list has left that.
+    fn known_remaining(&self, range: &KeyRange, at: i64) -> Option<i64> {
+        let (_, _) = (range, at);
+        None
+    }
+
+    /// Leaves it for the next page.
+    fn remember_remaining(&self, range: KeyRange, at: i64, count: i64) {
+        let (_, _, _) = (range, at, count);
+    }
 }
 
 /// Carries an error out of a walk that only knows to stop.

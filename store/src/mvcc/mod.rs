@@ -12,8 +12,10 @@
 
 mod change;
 mod compact;
+mod count;
 mod error;
 mod events;
+mod fence;
 mod hash;
 mod header_cache;
 mod key_range;
@@ -30,9 +32,15 @@ mod watch_source;
 mod writer;
 
 #[cfg(test)]
+mod compact_test;
+#[cfg(test)]
+mod hash_test;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod model_test;
+#[cfg(test)]
+mod rules_test;
 
 pub use compact::Compactor;
 pub use error::Error;

@@ -99,7 +99,13 @@ struct World<C> {
 }
 
 fn config() -> Config {
-    Config { compact_step_rows_max: 3, header_cache_bytes_max: 1500, ..Config::default() }
+    Config {
+        compact_step_rows_max: 3,
+        hash_buffer_bytes_max: 300,
+        header_cache_bytes_max: 1500,
+        fence_keys_max: 2,
+        ..Config::default()
+    }
 }
 
 impl<C: Crashing> World<C> {
@@ -326,6 +332,7 @@ impl<C: Crashing> World<C> {
             70..85 => self.compact_some(),
             85..90 => self.under.engine().flush().expect("flushed"),
             90..93 => self.crash_and_replay(),
+            93..95 => assert!(super::count::build_fences(&self.mvcc.shared).expect("built")),
             _ => self.check(),
         }
     }
@@ -354,16 +361,36 @@ impl<C: Crashing> World<C> {
                 let found = view.range(r).expect("readable");
                 assert_eq!((found.kvs, found.more, found.count), (kvs, more, count), "{r:?} at {}", view.revision());
             }
+            check_pages(view, model, first);
             check_events(view, model);
             check_refusals(view, model);
             for revision in first..=model.revision {
-                let hash = view.hash_with(revision, 300).expect("readable");
+                let hash = view.hash_kv(revision).expect("readable");
                 assert_eq!(hash.hash, model.hash(revision), "hash at {revision}");
             }
             for lease in LEASES {
                 assert_eq!(view.lease_keys(lease).expect("read"), model.attached(lease));
             }
         });
+    }
+}
+
+/// Lists in pages at a pinned revision, as Kubernetes does: each page's count is what is left.
+fn check_pages(view: &View<'_>, model: &Model, revision: i64) {
+    for revision in [revision, model.revision] {
+        let everything = model.at(revision);
+        let mut r = pb::RangeRequest { limit: 2, revision, range_end: Bytes::from_static(&[0]), ..Default::default() };
+        r.key = Bytes::from_static(&[0]);
+        let mut left = everything.len() as i64;
+        loop {
+            let page = view.range(&r).expect("readable");
+            assert_eq!(page.count, left, "a page from {:?} at {revision}", r.key);
+            let Some(last) = page.kvs.last().filter(|_| page.more) else { break };
+            let last = super::record::KeyValue::read(&last.0).expect("a record");
+            r.key = [last.key, &[0]].concat().into();
+            left -= 2;
+        }
+        assert!(left <= 2);
     }
 }
 

@@ -82,14 +82,20 @@ fn in_key_order(
         answer.kvs.push(encoded::KeyValue(kv));
         Ok(ControlFlow::Continue(()))
     })?;
+    let shown = i64::try_from(answer.kvs.len()).unwrap_or(i64::MAX);
     answer.count = match answer.kvs.last() {
         Some(last) if answer.more && direction == Direction::Ascending => {
             let last = KeyValue::read(&last.0).ok_or_else(|| Error::undecodable(Family::Latest, &last.0))?;
-            let shown = i64::try_from(answer.kvs.len()).unwrap_or(i64::MAX);
-            shown + live.count(&keys.after(last.key), at)?
+            let rest = keys.after(last.key);
+            let left = match live.known_remaining(keys, at) {
+                Some(all) => all - shown,
+                None => live.count(&rest, at)?,
+            };
+            live.remember_remaining(rest, at, left);
+            shown + left
         }
         _ if answer.more => live.count(keys, at)?,
-        _ => i64::try_from(answer.kvs.len()).unwrap_or(i64::MAX),
+        _ => shown,
     };
     Ok(answer)
 }

@@ -3,17 +3,19 @@
 //! Promises: a read takes rows, revision and compact revision from one engine snapshot, and waits for nobody. The atomics say
 //! what apply has committed.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::{Notify, watch};
 
 use super::compact::{Generation, Progress};
+use super::count::{Counting, Remaining};
 use super::error::Error;
+use super::fence::Fenced;
 use super::header_cache::HeaderCache;
 use super::revision::State;
 use super::size::Sizes;
-use super::view::View;
+use super::view::{HASH_BUFFER_BYTES, View};
 use super::writer::Writer;
 use crate::engine::{self, Engine, Family, schema};
 
@@ -26,6 +28,10 @@ pub struct Config {
     pub compact_step_rows_max: usize,
     /// Pause between two steps, so that apply has the disk and the core in between. Default 2 ms; etcd's is 10 ms.
     pub compact_step_pause: std::time::Duration,
+    /// Keys between two fences, at most. Default 256: a count's two ends cost about 0.1 ms.
+    pub fence_keys_max: usize,
+    /// Records held at a time while a hash sorts them, bytes. Default 64 MiB; what does not fit costs further passes.
+    pub hash_buffer_bytes_max: usize,
 }
 
 impl Default for Config {
@@ -34,6 +40,8 @@ impl Default for Config {
             header_cache_bytes_max: 64 << 20,
             compact_step_rows_max: 1000,
             compact_step_pause: std::time::Duration::from_millis(2),
+            fence_keys_max: 256,
+            hash_buffer_bytes_max: HASH_BUFFER_BYTES,
         }
     }
 }
@@ -42,6 +50,8 @@ impl Default for Config {
 pub(crate) struct Published {
     pub engine: Arc<dyn Engine>,
     pub generation: Arc<Generation>,
+    /// Where they have been built.
+    pub fenced: Option<Arc<Fenced>>,
 }
 
 /// What both halves and the compactor share.
@@ -51,10 +61,14 @@ pub(crate) struct Shared {
     revision: AtomicI64,
     compact_revision: AtomicI64,
     sizes: Mutex<LocalSizes>,
-    /// Held while a batch is written, and while a compaction step checks graves and removes them.
+    /// Held while a batch is written, while a compaction step checks graves and removes them, and while fences are put in
+    /// place.
     pub gate: Mutex<()>,
-    /// A compaction was recorded, or the engine replaced.
-    pub compaction_due: Notify,
+    /// A compaction was recorded, the engine replaced, or fences are wanted.
+    pub work_due: Notify,
+    /// Somebody walked a long range to count it.
+    pub fences_wanted: AtomicBool,
+    pub remaining: Remaining,
     /// The revision below which no row is left.
     pub removed: watch::Sender<i64>,
 }
@@ -71,19 +85,12 @@ impl Shared {
     }
 
     /// Puts another in its place; the one before lives until its last reader has ended.
-    pub(crate) fn replace_published(&self, published: Arc<Published>) -> Arc<Published> {
+    pub(crate) fn update_published(&self, next: impl FnOnce(&Published) -> Published) {
         let mut current = self.published.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *current, published)
-    }
-
-    /// The same, unless the engine is another by now.
-    pub(crate) fn replace_published_of(
-        &self,
-        engine: &Arc<dyn Engine>,
-        published: Arc<Published>,
-    ) -> Option<Arc<Published>> {
-        let mut current = self.published.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::ptr_eq(&current.engine, engine).then(|| std::mem::replace(&mut *current, published))
+        let next = Arc::new(next(&current));
+        let before = std::mem::replace(&mut *current, next);
+        drop(current);
+        drop(before);
     }
 
     /// Says what has been committed.
@@ -97,7 +104,7 @@ impl Shared {
         }
         drop(local);
         if compacted {
-            self.compaction_due.notify_one();
+            self.work_due.notify_one();
         }
     }
 
@@ -124,7 +131,7 @@ impl Mvcc {
     pub fn open(engine: Arc<dyn Engine>, config: Config) -> Result<(Mvcc, Writer), Error> {
         let state = load_state(&*engine)?;
         let removed = Progress::load(|key| engine.get(Family::Meta, key))?.removed;
-        let published = Arc::new(Published { engine: engine.clone(), generation: Generation::new() });
+        let published = Arc::new(Published { engine: engine.clone(), generation: Generation::new(), fenced: None });
         let headers = HeaderCache::new(config.header_cache_bytes_max);
         let shared = Arc::new(Shared {
             config,
@@ -133,7 +140,9 @@ impl Mvcc {
             compact_revision: AtomicI64::new(state.compaction.revision),
             sizes: Mutex::new(LocalSizes { sizes: state.account.sizes(), defragmented: false }),
             gate: Mutex::new(()),
-            compaction_due: Notify::new(),
+            work_due: Notify::new(),
+            fences_wanted: AtomicBool::new(false),
+            remaining: Remaining::default(),
             removed: watch::Sender::new(removed),
         });
         let writer = Writer { shared: shared.clone(), engine, state, headers };
@@ -142,10 +151,12 @@ impl Mvcc {
 
     /// Calls `f` with a view of now. Compacted rows are not removed from under it, so `f` should not tarry.
     pub fn read<T>(&self, f: impl FnOnce(&View<'_>) -> T) -> T {
-        // The hold on the files comes before the snapshot: see `compact`.
+        // The hold on the files comes before the snapshot (see `compact`), and so does the fences' revision (see `fence`).
         let published = self.shared.published();
+        let fenced = published.fenced.clone().map(|fenced| (fenced.valid_through(), fenced));
         let snapshot = published.engine.snapshot();
-        let view = View::at(&*snapshot);
+        let counting = Counting { shared: &self.shared, fenced };
+        let view = View::at(&*snapshot).counting_with(counting);
         f(&view)
     }
 
@@ -182,12 +193,12 @@ impl Mvcc {
     pub fn replace_engine(&self, writer: &mut Writer, engine: Arc<dyn Engine>) -> Result<(), Error> {
         let state = load_state(&*engine)?;
         let removed = Progress::load(|key| engine.get(Family::Meta, key))?.removed;
-        let published = Arc::new(Published { engine: engine.clone(), generation: Generation::new() });
         let _gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.engine = engine;
+        writer.engine = engine.clone();
         writer.state = state;
         writer.headers.clear();
-        drop(self.shared.replace_published(published));
+        self.shared.remaining.clear();
+        self.shared.update_published(|_| Published { engine, generation: Generation::new(), fenced: None });
         self.shared.publish(&state, true);
         self.shared.removed.send_replace(removed);
         Ok(())

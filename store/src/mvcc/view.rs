@@ -18,6 +18,7 @@ use bytes::Bytes;
 use fairlead_proto::served::etcdserverpb as pb;
 
 use super::compact::Progress;
+use super::count::Counting;
 use super::error::Error;
 use super::key_range::KeyRange;
 use super::live::{Live, Row, VisitRow, stop_at_error};
@@ -30,6 +31,8 @@ use crate::engine::{self, Direction, Family, Snapshot, schema};
 
 /// Graves fetched at a time while an old range is merged.
 const GRAVES_CHUNK: usize = 256;
+/// Bytes that a hash holds at a time, where the store's configuration says nothing else.
+pub(crate) const HASH_BUFFER_BYTES: usize = 64 << 20;
 
 /// The store at one instant.
 pub struct View<'a> {
@@ -38,6 +41,8 @@ pub struct View<'a> {
     base: OnceCell<i64>,
     /// Why the record of the revision could not be read: then nothing can.
     fault: Option<String>,
+    /// How it counts long ranges; one that a group or the compactor makes walks them.
+    counting: Option<Counting<'a>>,
 }
 
 impl<'a> View<'a> {
@@ -51,7 +56,20 @@ impl<'a> View<'a> {
 
     /// Of a snapshot whose record says `state`, or of a group over it that has moved `state` on.
     pub(crate) fn new(snapshot: &'a dyn Snapshot, state: State) -> View<'a> {
-        View { snapshot, state, base: OnceCell::new(), fault: None }
+        View { snapshot, state, base: OnceCell::new(), fault: None, counting: None }
+    }
+
+    /// With what helps to count.
+    pub(crate) fn counting_with(self, counting: Counting<'a>) -> View<'a> {
+        View { counting: Some(counting), ..self }
+    }
+
+    pub(crate) fn counting(&self) -> Option<&Counting<'a>> {
+        self.counting.as_ref()
+    }
+
+    pub(crate) fn hash_buffer_bytes_max(&self) -> usize {
+        self.counting.as_ref().map_or(HASH_BUFFER_BYTES, |with| with.shared.config.hash_buffer_bytes_max)
     }
 
     /// Whether the view can be read at all; every read asks.
@@ -309,6 +327,18 @@ impl Live for View<'_> {
 
     fn current(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         Ok(self.latest(key)?.map(|(kv, _)| kv))
+    }
+
+    fn count(&self, range: &KeyRange, at: i64) -> Result<i64, Error> {
+        self.count_keys(range, at)
+    }
+
+    fn known_remaining(&self, range: &KeyRange, at: i64) -> Option<i64> {
+        self.known_remaining_keys(range, at)
+    }
+
+    fn remember_remaining(&self, range: KeyRange, at: i64, count: i64) {
+        self.remember_remaining_keys(range, at, count);
     }
 }
 

@@ -18,6 +18,7 @@ use fairlead_proto::served::etcdserverpb::request_op::Request;
 use fairlead_proto::served::etcdserverpb::response_op::Response;
 
 use super::error::Error;
+use super::fence::{Fenced, count_change};
 use super::header_cache::HeaderCache;
 use super::key_range::KeyRange;
 use super::overlay::{Overlaid, Overlay};
@@ -233,9 +234,10 @@ impl<'w> Group<'w> {
             batch.put(Family::Meta, schema::META_MVCC, state.encode());
         }
         if !batch.ops.is_empty() {
-            // Only against removal's look at a grave before it takes it; readers never touch this.
+            // Against removal's look at a grave before it takes it, and against new fences; readers never touch this.
             let _gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
             self.engine.write(batch)?;
+            self.keep_fences(state.revision)?;
         }
         fail::fail_point!("afterCommit");
         assert_eq!(
@@ -338,6 +340,26 @@ impl<'w> Group<'w> {
         let Account { written, live, .. } = state.account;
         self.group.accounts.push((written, live));
         self.group.events.push(RevisionEvents { revision, events });
+    }
+
+    /// Publishes fences that know of the group.
+    fn keep_fences(&self, revision: i64) -> Result<(), engine::Error> {
+        let published = self.shared.published();
+        let Some(fenced) = &published.fenced else { return Ok(()) };
+        let events = || self.group.events.iter().flat_map(|revision| &revision.events);
+        if !events().any(|event| count_change(event.kind).is_some()) {
+            fenced.still_valid(revision);
+            return Ok(());
+        }
+        let mut fences = fenced.fences.clone();
+        fences.apply(events(), || self.engine.snapshot())?;
+        let fenced = Some(Arc::new(Fenced::new(fences, revision)));
+        self.shared.update_published(|now| Published {
+            engine: now.engine.clone(),
+            generation: now.generation.clone(),
+            fenced,
+        });
+        Ok(())
     }
 
     /// (written, live) of the size account after `revision`.

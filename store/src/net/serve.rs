@@ -68,7 +68,7 @@ impl Options {
             limits: config.limits,
             keepalive_interval: Some(config.grpc_keepalive_interval).filter(|interval| !interval.is_zero()),
             keepalive_timeout: config.grpc_keepalive_timeout,
-            drain: Duration::from_millis(500),
+            drain: Duration::from_millis(250),
             tls,
             metrics,
         }

@@ -5,9 +5,9 @@
 //! Source: etcd `server/etcdserver/api/v3election/election.go`, `client/v3/concurrency/election.go`.
 
 use bytes::Bytes;
+use epb::election_server::Election;
 use fairlead_proto::served::etcdserverpb as pb;
 use fairlead_proto::served::v3electionpb as epb;
-use epb::election_server::Election;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use prost::Message;

@@ -110,7 +110,9 @@ fn only_reads_that_may_touch_many_keys_leave_the_runtime() {
 
 #[tokio::test]
 async fn errors_have_etcds_codes_and_texts() {
-    let (kv, single) = service();
+    let (ctx, single) = context();
+    let compactor = tokio::spawn(ctx.mvcc.compactor().run(ctx.shutdown.clone()));
+    let kv = KvService::new(ctx.clone());
     kv.put(Request::new(put("a", "1"))).await.unwrap();
     let (invalid, range) = (Code::InvalidArgument, Code::OutOfRange);
     assert_refused(
@@ -142,6 +144,8 @@ async fn errors_have_etcds_codes_and_texts() {
     assert_refused(kv.put(Request::new(leased)).await, Code::NotFound, "etcdserver: requested lease not found");
     single.refuse(Some(Unserved::TooManyRequests));
     assert_refused(kv.put(Request::new(put("a", "1"))).await, Code::Unknown, "etcdserver: too many requests");
+    ctx.shutdown.cancel();
+    compactor.await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -156,12 +160,12 @@ async fn a_request_above_its_limit_is_refused_before_it_is_proposed() {
 
 #[tokio::test]
 async fn above_the_quota_the_alarm_is_raised_and_only_growth_is_refused() {
-    let (ctx, single) = context_with(|parts| parts.quota = crate::quota::Quota::from_flag(600));
+    let (ctx, single) = context_with(|parts| parts.quota = crate::quota::Quota::from_flag(21_500));
     let kv = KvService::new(ctx.clone());
     let text = "etcdserver: mvcc: database space exceeded";
     kv.put(Request::new(put("k", &"v".repeat(300)))).await.unwrap();
     assert!(!ctx.alarms.no_space());
-    assert_refused(kv.put(Request::new(put("k", &"v".repeat(60)))).await, Code::ResourceExhausted, text);
+    assert_refused(kv.put(Request::new(put("k", &"v".repeat(500)))).await, Code::ResourceExhausted, text);
     assert!(ctx.alarms.is_active(MEMBER, pb::AlarmType::Nospace));
     let proposed = single.proposed();
     assert_refused(kv.put(Request::new(put("k", "v"))).await, Code::ResourceExhausted, text);

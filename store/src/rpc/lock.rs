@@ -47,9 +47,8 @@ impl Lock for LockService {
         let first = |range: Option<&Vec<_>>| range.and_then(|kvs| kvs.first()).map_or(0, created);
         let created = if placed.succeeded { placed.revision } else { first(placed.ranges.first()) };
         let owner_created = first(placed.ranges.last());
-        let answer = |revision| {
-            Ok(Response::new(lockpb::LockResponse { header: Some(ctx.header(revision)), key: key.clone() }))
-        };
+        let answer =
+            |revision| Ok(Response::new(lockpb::LockResponse { header: Some(ctx.header(revision)), key: key.clone() }));
         if owner_created == 0 || owner_created == created {
             return answer(placed.revision);
         }

@@ -37,7 +37,8 @@ impl MaintenanceService {
 
     /// The hash at `revision`, 0 for now, and the store's revision.
     async fn hashed(&self, revision: i64) -> Result<(i64, mvcc::Hashed), Status> {
-        let (now, hashed) = self.ctx.read(true, move |view| (view.revision(), view.hash_kv(revision))).await?;
+        let (now, hashed) =
+            self.ctx.read(true, move |view| (view.revision(), view.hash_kv(revision))).await?;
         Ok((now, hashed?))
     }
 }

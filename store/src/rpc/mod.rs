@@ -13,6 +13,8 @@ mod header;
 mod health;
 mod kv;
 mod layer;
+mod leaderless;
+mod lease;
 mod lock;
 mod maintenance;
 mod observe;
@@ -22,7 +24,9 @@ mod range_stream;
 mod server;
 mod snapshot_stream;
 pub mod status;
+pub mod upkeep;
 pub mod validate;
+mod watch;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -34,12 +38,14 @@ pub use context::{Context, Leases, Limits, Parts};
 pub use election::ElectionService;
 pub use health::HealthService;
 pub use kv::KvService;
+pub use lease::LeaseService;
 pub use lock::LockService;
 pub use maintenance::MaintenanceService;
 pub(crate) use maintenance::cluster_minor;
 pub use phases::{Phase, Phases};
 pub use server::{routes, services};
 pub use snapshot_stream::Snapshots;
+pub use watch::WatchService;
 
 /// The version that the services report: the contract's level.
 pub const SERVER_VERSION: &str = "3.7.1";

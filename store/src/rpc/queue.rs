@@ -134,10 +134,7 @@ pub(super) async fn run(ctx: &Context, txn: pb::TxnRequest) -> Result<Placed, St
 }
 
 /// Reads at most one key, with everything acknowledged before in sight: the revision and the key.
-pub(super) async fn read(
-    ctx: &Context,
-    range: pb::RangeRequest,
-) -> Result<(i64, Option<mvccpb::KeyValue>), Status> {
+pub(super) async fn read(ctx: &Context, range: pb::RangeRequest) -> Result<(i64, Option<mvccpb::KeyValue>), Status> {
     ctx.consensus.read_barrier().await?;
     let large = !range.range_end.is_empty();
     let (revision, ranged) = ctx.read(large, move |view| (view.revision(), view.range(&range))).await?;
@@ -174,14 +171,7 @@ async fn wait_until_deleted(ctx: &Context, key: Bytes, from: i64) -> Result<(), 
 /// A watch of its own stream.
 pub(super) fn watch(ctx: &Context, range: KeyRange, filters: Filters, from: i64) -> Result<Stream, Status> {
     let mut stream = ctx.hub.open();
-    let spec = Spec {
-        range,
-        filters,
-        previous: false,
-        progress_notify: false,
-        fragment: false,
-        start_revision: from,
-    };
+    let spec = Spec { range, filters, previous: false, progress_notify: false, fragment: false, start_revision: from };
     stream.create(0, spec).map_err(|refused| Status::internal(refused.to_string()))?;
     Ok(stream)
 }
@@ -206,9 +196,7 @@ pub(super) async fn events(ctx: &Context, delivery: &Delivery) -> Result<Vec<mvc
     let events = delivery.events(ctx.hub.source()).await;
     let events = events.map_err(|error| Status::internal(error.to_string()))?;
     let decoded = events.into_iter().map(|event| mvccpb::Event::decode(event.0));
-    decoded
-        .collect::<Result<_, _>>()
-        .map_err(|error| Status::internal(format!("a stored event is malformed: {error}")))
+    decoded.collect::<Result<_, _>>().map_err(|error| Status::internal(format!("a stored event is malformed: {error}")))
 }
 
 /// Takes a place back unless it is kept: for callers that give up while they wait.

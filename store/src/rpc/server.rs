@@ -9,7 +9,9 @@ use fairlead_proto::health::health_server::HealthServer;
 use fairlead_proto::served::etcdserverpb::auth_server::AuthServer;
 use fairlead_proto::served::etcdserverpb::cluster_server::ClusterServer;
 use fairlead_proto::served::etcdserverpb::kv_server::KvServer;
+use fairlead_proto::served::etcdserverpb::lease_server::LeaseServer;
 use fairlead_proto::served::etcdserverpb::maintenance_server::MaintenanceServer;
+use fairlead_proto::served::etcdserverpb::watch_server::WatchServer;
 use fairlead_proto::served::v3electionpb::election_server::ElectionServer;
 use fairlead_proto::served::v3lockpb::lock_server::LockServer;
 use http::{Request, StatusCode};
@@ -18,7 +20,8 @@ use tower::Service;
 
 use super::layer::{CallLayer, is_grpc, unknown_method};
 use super::{
-    AuthService, ClusterService, Context, ElectionService, HealthService, KvService, LockService, MaintenanceService,
+    AuthService, ClusterService, Context, ElectionService, HealthService, KvService, LeaseService, LockService,
+    MaintenanceService, WatchService,
 };
 use crate::http as pages;
 
@@ -33,6 +36,8 @@ pub fn services(ctx: &Context) -> Router {
     // The layer has refused what is too large by then, with the text that clients know.
     let unlimited = usize::MAX;
     router = add(router, KvServer::new(KvService::new(ctx.clone())).max_decoding_message_size(unlimited));
+    router = add(router, WatchServer::new(WatchService::new(ctx.clone())).max_decoding_message_size(unlimited));
+    router = add(router, LeaseServer::new(LeaseService::new(ctx.clone())).max_decoding_message_size(unlimited));
     router = add(router, ClusterServer::new(ClusterService::new(ctx.clone())).max_decoding_message_size(unlimited));
     let maintenance = MaintenanceServer::new(MaintenanceService::new(ctx.clone()));
     router = add(router, maintenance.max_decoding_message_size(unlimited));

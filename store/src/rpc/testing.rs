@@ -6,8 +6,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use fairlead_proto::served::etcdserverpb as pb;
 use prometheus::Registry;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,11 +19,13 @@ use super::{Context, Leases, Limits, Parts, Snapshots};
 use crate::alarm::Alarms;
 use crate::apply::{Applied, Command, Outcome, Refusal};
 use crate::disk::Reserve;
+use crate::engine::mem::MemEngine;
 use crate::member::Members;
 use crate::metrics::Metrics;
-use crate::mvcc::{Mvcc, Writer};
+use crate::mvcc::{self, Mvcc, Writer};
 use crate::quota::Quota;
 use crate::raft::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
+use crate::watch::{self as watch_room, Hub, RevisionEvents, Source, SourceError};
 
 /// This member, in all tests.
 pub(crate) const MEMBER: u64 = 0xa1;
@@ -31,6 +36,7 @@ pub(crate) const CLUSTER: u64 = 0xc1;
 /// Applies what is proposed, at once.
 pub(crate) struct Single {
     writer: Mutex<Writer>,
+    hub: Hub,
     alarms: Alarms,
     leases: Mutex<BTreeMap<i64, i64>>,
     status: Mutex<RaftStatus>,
@@ -73,23 +79,27 @@ impl Single {
         let mut group = writer.begin();
         let outcome = match command {
             Command::Put(_) if full => Err(Refusal::NoSpace),
-            Command::Put(r) => group.put(&r, &exists).map(Outcome::Put),
-            Command::DeleteRange(r) => group.delete_range(&r).map(Outcome::DeleteRange),
-            Command::Txn(r) => group.txn(&r, &exists).map(Outcome::Txn),
-            Command::Compact(r) => group.compact(r.revision).map(|()| Outcome::Compact),
+            Command::Put(r) => group.put(&r, &exists).unwrap().map(Outcome::Put),
+            Command::DeleteRange(r) => group.delete_range(&r).unwrap().map(Outcome::DeleteRange),
+            Command::Txn(r) => group.txn(&r, &exists).unwrap().map(Outcome::Txn),
+            Command::Compact(r) => group.compact(r.revision).unwrap().map(|()| Outcome::Compact),
             Command::LeaseGrant(r) => {
                 let taken = lock(&self.leases).insert(r.id, r.ttl).is_some();
                 if taken { Err(Refusal::LeaseExists) } else { Ok(Outcome::LeaseGrant { id: r.id, ttl: r.ttl }) }
             }
             Command::LeaseRevoke(r) => {
-                lock(&self.leases).remove(&r.id).map(|_| Outcome::LeaseRevoke).ok_or(Refusal::LeaseNotFound)
+                let known = lock(&self.leases).remove(&r.id).is_some();
+                group.revoke(r.id).unwrap();
+                if known { Ok(Outcome::LeaseRevoke) } else { Err(Refusal::LeaseNotFound) }
             }
             Command::Alarm(r) => Ok(Outcome::Alarm(self.alarm(&r))),
-            Command::MemberPublish(_) => Ok(Outcome::MemberPublish),
+            Command::MemberPublish { .. } => Ok(Outcome::MemberPublish),
             Command::LeaseExpire { .. } => Ok(Outcome::LeaseRevoke),
             Command::LeaseCheckpoint(_) => Ok(Outcome::LeaseCheckpoint),
         };
-        (group.revision(), outcome)
+        let revision = group.revision();
+        self.hub.publish(group.commit().unwrap());
+        (revision, outcome)
     }
 
     fn alarm(&self, r: &pb::AlarmRequest) -> Vec<pb::AlarmMember> {
@@ -166,13 +176,39 @@ impl Snapshots for Single {
     }
 }
 
+/// What the hub reads from.
+struct History(Mvcc);
+
+impl Source for History {
+    fn revision(&self) -> i64 {
+        self.0.revision()
+    }
+
+    fn compact_revision(&self) -> i64 {
+        self.0.compact_revision()
+    }
+
+    fn events(&self, from: i64, revisions: usize, bytes: usize) -> Result<Vec<RevisionEvents>, SourceError> {
+        self.0.read(|view| view.events(from, revisions, bytes)).map_err(|error| match error {
+            mvcc::Error::Compacted => SourceError::Compacted,
+            other => SourceError::Failed(other.to_string()),
+        })
+    }
+
+    fn previous(&self, key: &[u8], previous: (i64, i64)) -> Result<Option<Bytes>, SourceError> {
+        let read = self.0.read(|view| view.previous(key, previous));
+        read.map_err(|error| SourceError::Failed(error.to_string()))
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
 
 /// A context on a cluster of one, and the handle that makes it fail. `change` sees the parts first.
 pub(crate) fn context_with(change: impl FnOnce(&mut Parts)) -> (Context, Arc<Single>) {
-    let (mvcc, writer) = Mvcc::model();
+    let (mvcc, writer) = Mvcc::open(Arc::new(MemEngine::new()), mvcc::Config::default()).unwrap();
+    let hub = Hub::new(Arc::new(History(mvcc.clone())), watch_room::Config::default(), StdRng::seed_from_u64(1));
     let alarms = Alarms::default();
     let status = RaftStatus {
         member: MEMBER,
@@ -186,6 +222,7 @@ pub(crate) fn context_with(change: impl FnOnce(&mut Parts)) -> (Context, Arc<Sin
     };
     let single = Arc::new(Single {
         writer: Mutex::new(writer),
+        hub: hub.clone(),
         alarms: alarms.clone(),
         leases: Mutex::default(),
         status: Mutex::new(status),
@@ -198,6 +235,7 @@ pub(crate) fn context_with(change: impl FnOnce(&mut Parts)) -> (Context, Arc<Sin
     let mut parts = Parts {
         consensus: single.clone(),
         mvcc,
+        hub,
         leases: single.clone(),
         snapshots: single.clone(),
         members: Members::default(),
@@ -210,6 +248,18 @@ pub(crate) fn context_with(change: impl FnOnce(&mut Parts)) -> (Context, Arc<Sin
     };
     change(&mut parts);
     (Context::new(parts), single)
+}
+
+/// Everything settles: every task has run until it waits for something else.
+pub(crate) async fn settle() {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    // Reads on blocking threads are no tasks of this runtime: give them real time, then run what they wake.
+    tokio::task::spawn_blocking(|| std::thread::sleep(std::time::Duration::from_millis(20))).await.unwrap();
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// As [`context_with`], with etcd's defaults.

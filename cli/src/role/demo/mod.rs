@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Context;
-use fairlead_chaos_tests::cluster::process::Cluster;
+use fairlead_chaos_tests::cluster::process::{Cluster, State};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -45,44 +45,45 @@ pub(crate) struct Args {
     store_binary: Option<PathBuf>,
 }
 
-/// Runs the demo to its end.
+/// Runs the demo to its end. What fails is shown as all else is; nothing is left behind then either.
 ///
 /// # Errors
-/// When it could not be started or shown; nothing is left behind then either.
+/// When a failure cannot be shown.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
-    let result = runtime.block_on(demo(args));
+    let mut screen = Screen::of_process();
+    let result = runtime.block_on(demo(args, &mut screen));
     // Not waited for: the thread that reads standard input cannot be called off.
     runtime.shutdown_background();
-    result.map(|()| ExitCode::SUCCESS)
-}
-
-async fn demo(args: &Args) -> anyhow::Result<()> {
-    let shutdown = CancellationToken::new();
-    let signals = tokio::spawn(obey_signals(Signals::listen()?, shutdown.clone()));
-    let mut screen = Screen::of_process();
-    let result = match shutdown.run_until_cancelled(start::start(args, &mut screen)).await {
-        None => Ok(()),
-        Some(Err(error)) => Err(error),
-        Some(Ok(cluster)) => play(args, cluster, &mut screen, &shutdown).await,
-    };
-    signals.abort();
     match result {
+        Ok(()) => Ok(ExitCode::SUCCESS),
         // Nobody reads any more: not our failure.
-        Err(error) if is_broken_pipe(&error) => Ok(()),
-        result => result,
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        Err(error) => screen.fail("demo", &format!("{error:#}")).map(|()| ExitCode::FAILURE).map_err(|_| error),
     }
 }
 
-async fn play(
-    args: &Args,
-    cluster: Cluster,
-    screen: &mut Screen,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
+async fn demo(args: &Args, screen: &mut Screen) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let signals = tokio::spawn(obey_signals(Signals::listen()?, shutdown.clone()));
+    let result = match shutdown.run_until_cancelled(start::start(args, screen)).await {
+        None => screen.ok("stop", "while starting; no process is left", None).map_err(Into::into),
+        Some(Err(error)) => Err(error),
+        Some(Ok(cluster)) => play(args, cluster, screen, &shutdown).await,
+    };
+    signals.abort();
+    result
+}
+
+async fn play(args: &Args, cluster: Cluster, screen: &mut Screen, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let session = Session::new(&cluster, screen)?;
     let played = session.run(prompt::lines().context("read standard input")?, shutdown).await;
     let (begun, folder) = (Instant::now(), cluster.dir().to_owned());
+    match args.keep {
+        // Nothing of what they would save on SIGTERM is kept, so nobody need wait for it.
+        None => kill_all(&cluster),
+        Some(_) => screen.text("Stopping in good order; Ctrl-C again ends it at once.")?,
+    }
     let stopped = cluster.shutdown().await;
     played?;
     stopped.context("stop the members")?;
@@ -93,6 +94,14 @@ async fn play(
     };
     screen.ok("stop", &format!("n1 n2 n3 gone; {rest}"), Some(begun.elapsed()))?;
     Ok(())
+}
+
+fn kill_all(cluster: &Cluster) {
+    for member in cluster.members().iter().filter(|member| member.state() != State::Stopped) {
+        if let Err(error) = member.kill_now() {
+            tracing::warn!(member = member.name(), %error, "could not kill a member, SIGTERM follows");
+        }
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

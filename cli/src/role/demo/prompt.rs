@@ -16,10 +16,12 @@ pub(crate) fn lines() -> io::Result<mpsc::Receiver<String>> {
     let (sender, receiver) = mpsc::channel(LINES_BUFFERED_MAX);
     thread::Builder::new().name("prompt".to_owned()).spawn(move || {
         for line in io::stdin().lock().lines() {
-            match line {
-                Ok(line) if sender.blocking_send(line).is_ok() => {}
-                Ok(_) => return,
+            let sent = match line {
+                Ok(line) => sender.blocking_send(line),
                 Err(error) => return tracing::warn!(%error, "could not read standard input"),
+            };
+            if sent.is_err() {
+                return;
             }
         }
     })?;

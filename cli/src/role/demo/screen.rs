@@ -117,9 +117,18 @@ impl<W: Write> Screen<W> {
         self.out.flush()
     }
 
-    /// The person has pressed Enter (or the terminal echoes `^C`): the prompt is history.
+    /// The person has pressed Enter: the prompt is history.
     pub(crate) fn entered(&mut self) {
         self.prompt_shown = false;
+    }
+
+    /// What comes next begins on a line of its own: the terminal may have echoed `^C` behind the prompt.
+    pub(crate) fn leave_prompt(&mut self) -> io::Result<()> {
+        if self.prompt_shown {
+            writeln!(self.out)?;
+            self.prompt_shown = false;
+        }
+        Ok(())
     }
 
     fn above_prompt(&mut self, text: &str) -> io::Result<()> {

@@ -45,9 +45,10 @@ pub(crate) struct Session<'a> {
 }
 
 /// What the loop is to do after a command.
-#[derive(PartialEq)]
 enum Next {
     GoOn,
+    /// As `GoOn`; the live line begins one interval from now.
+    ShowLive,
     Quit,
 }
 
@@ -82,17 +83,17 @@ impl<'a> Session<'a> {
                     match line {
                         None if self.screen.is_interactive() => break,
                         None => input_open = false,
-                        Some(line) => match shutdown.run_until_cancelled(self.obey(&line)).await {
-                            None => break,
-                            Some(next) if next? == Next::Quit => break,
-                            Some(_) => {}
+                        Some(line) => match shutdown.run_until_cancelled(self.obey(&line)).await.transpose()? {
+                            None | Some(Next::Quit) => break,
+                            Some(Next::ShowLive) => live.reset(),
+                            Some(Next::GoOn) => {}
                         }
                     }
                 }
                 _ = live.tick(), if self.workload.is_some() => self.show_live().await?,
             }
         }
-        self.screen.entered();
+        self.screen.leave_prompt()?;
         match self.workload.take() {
             Some(workload) => self.end_workload(workload).await,
             None => Ok(()),
@@ -123,7 +124,10 @@ impl<'a> Session<'a> {
                 self.screen.ok("heal", "all links pass", None)?;
                 self.await_leader(None).await?;
             }
-            Command::Workload(on) => self.switch_workload(on).await?,
+            Command::Workload(on) => {
+                self.switch_workload(on).await?;
+                return Ok(Next::ShowLive);
+            }
             Command::Help => self.screen.help()?,
             Command::Quit => return Ok(Next::Quit),
         }
@@ -184,11 +188,14 @@ impl<'a> Session<'a> {
         let text = groups.iter().map(|group| group.join(" ")).collect::<Vec<_>>().join(" | ");
         let groups: Vec<Vec<&str>> = groups.iter().map(|group| group.iter().map(String::as_str).collect()).collect();
         let groups: Vec<&[&str]> = groups.iter().map(Vec::as_slice).collect();
+        if let Some(error) = groups.iter().copied().flatten().find_map(|name| self.cluster.member(name).err()) {
+            return self.screen.fail("partition", &error.to_string());
+        }
         let before = self.cluster.leader().await;
         self.cluster.heal();
         match self.cluster.partition(&groups) {
             Ok(()) => self.screen.ok("partition", &text, None)?,
-            Err(error) => return self.screen.fail("partition", &format!("{error}; all links pass")),
+            Err(error) => return self.screen.fail("partition", &error.to_string()),
         }
         self.await_leader(before.as_deref()).await
     }
@@ -267,7 +274,8 @@ impl<'a> Session<'a> {
         }
         let status = ended.status.map_or("nobody knows how".to_owned(), |status| status.to_string());
         let log = ended.member.log_path().display();
-        self.screen.fail(&format!("{name} ended"), &format!("by itself, {status}; log {log}; `restart {name}` starts it"))
+        self.screen
+            .fail(&format!("{name} ended"), &format!("by itself, {status}; log {log}; `restart {name}` starts it"))
     }
 }
 

@@ -88,10 +88,10 @@ fn ports(args: &Args, cluster: &Cluster, screen: &mut Screen) -> anyhow::Result<
 }
 
 fn introduce(args: &Args, cluster: &Cluster, screen: &mut Screen) -> anyhow::Result<()> {
-    let (folder, urls) = (cluster.dir().display(), cluster.client_urls().join(","));
+    let (folder, urls) = (cluster.dir().display(), cluster.client_urls().join(",").replace("http://", ""));
     let life = match &args.keep {
-        None => "until you leave (quit, Ctrl-C, SIGTERM), then it is removed",
-        Some(_) => "and stays when you leave (quit, Ctrl-C, SIGTERM)",
+        None => "until quit, Ctrl-C or SIGTERM; nothing is left behind",
+        Some(_) => "and stay there after quit, Ctrl-C or SIGTERM",
     };
     let etcdctl = format!("export ETCDCTL_API=3 ETCDCTL_ENDPOINTS={urls}");
     if !screen.is_interactive() {
@@ -106,7 +106,7 @@ fn introduce(args: &Args, cluster: &Cluster, screen: &mut Screen) -> anyhow::Res
     };
     screen.text(&format!(
         "\nThree members of {what} on this machine's loopback; the links between them can be cut.\n\
-         Data and logs live in {folder} {life}.\n\n  \
+         Data and logs live in {folder}\n{life}.\n\n  \
          etcdctl   {etcdctl}\n            etcdctl put greeting hello && etcdctl get greeting\n\n\
          Try:  workload on   kill leader   status   restart n1   partition n1 | n2 n3   heal   help\n"
     ))?;

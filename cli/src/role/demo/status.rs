@@ -158,7 +158,9 @@ impl Report {
             Some((leader, _, reached)) => Err(format!(
                 "{leader} still says it leads, with {reached} of {members} members (a majority is {quorum}): writes wait{cut}"
             )),
-            None => Err(format!("no leader; {answering} of {members} members answer, a majority is {quorum}: writes wait{cut}")),
+            None => Err(format!(
+                "no leader; {answering} of {members} members answer, a majority is {quorum}: writes wait{cut}"
+            )),
         }
     }
 
@@ -183,7 +185,13 @@ mod tests {
         let header = pb::ResponseHeader { member_id: id, revision: 9, ..Default::default() };
         let status = pb::StatusResponse { header: Some(header), leader, raft_term: term, ..Default::default() };
         let answers = state == State::Running;
-        Row { name: name.to_owned(), state, pid: Some(7), url: "http://a".to_owned(), status: answers.then_some(status) }
+        Row {
+            name: name.to_owned(),
+            state,
+            pid: Some(7),
+            url: "http://a".to_owned(),
+            status: answers.then_some(status),
+        }
     }
 
     #[test]

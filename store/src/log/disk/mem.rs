@@ -61,7 +61,8 @@ struct Inner {
     space_bytes: Option<u64>,
     failing_writes: bool,
     failing_syncs: bool,
-    held_syncs: bool,
+    /// How many syncs may still pass; `None`: all.
+    syncs_left: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -107,6 +108,7 @@ impl MemDisk {
         inner.power_off_at = None;
         inner.failing_writes = false;
         inner.failing_syncs = false;
+        inner.syncs_left = None;
         inner.settle_names(&mut random);
         for content in &mut inner.files {
             content.settle(&mut random);
@@ -121,6 +123,7 @@ impl MemDisk {
         let mut inner = self.lock();
         inner.boots += 1;
         inner.power_off_at = None;
+        inner.syncs_left = None;
         self.shared.released.notify_all();
         MemDisk { shared: Arc::clone(&self.shared), boot: inner.boots }
     }
@@ -140,9 +143,16 @@ impl MemDisk {
         self.lock().failing_syncs = failing;
     }
 
-    /// Syncs block until released: a slow disk under a test's control.
+    /// Syncs block until allowed one by one, or let go: a slow disk under a test's control.
     pub fn hold_syncs(&self, held: bool) {
-        self.lock().held_syncs = held;
+        self.lock().syncs_left = held.then_some(0);
+        self.shared.released.notify_all();
+    }
+
+    /// Lets one held sync pass.
+    pub fn allow_sync(&self) {
+        let mut inner = self.lock();
+        inner.syncs_left = inner.syncs_left.map(|left| left + 1);
         self.shared.released.notify_all();
     }
 
@@ -300,11 +310,12 @@ impl File for MemFile {
     fn sync(&self) -> io::Result<()> {
         let mut inner = self.disk.change()?;
         inner.counts.syncs += 1;
-        while inner.held_syncs && inner.boots == self.disk.boot {
+        while inner.syncs_left == Some(0) && inner.boots == self.disk.boot {
             inner = self.disk.shared.released.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         drop(inner);
         let mut inner = self.disk.alive()?;
+        inner.syncs_left = inner.syncs_left.map(|left| left.saturating_sub(1));
         if inner.failing_syncs {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
         }

@@ -1,0 +1,4 @@
+//! Rows of the state.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fairlead_store::fuzzing::state(data));
