@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// JSON fields, `-w fields` names and table columns whose numbers are a cluster's own.
-const OWN_NUMBERS: [&str; 18] = [
+const OWN_NUMBERS: [&str; 16] = [
     "raft_term", "raftTerm", "RaftTerm", "RAFT TERM", "raftIndex", "RaftIndex", "RAFT INDEX", "raftAppliedIndex",
-    "RaftAppliedIndex", "RAFT APPLIED INDEX", "dbSize", "DBSize", "DB SIZE", "dbSizeInUse", "version", "Version",
-    "VERSION", "TOOK",
+    "RaftAppliedIndex", "RAFT APPLIED INDEX", "dbSize", "DBSize", "DB SIZE", "dbSizeInUse", "VERSION", "TOOK",
 ];
+/// The server's version is text; a key's, which both must agree on, is a number.
+const VERSIONS: [&str; 2] = ["version", "Version"];
 /// Fields that hold one hash of equal data: shown by their order of appearance.
 const HASHES: [&str; 3] = ["hash", "Hash", "HASH"];
 
@@ -41,7 +42,7 @@ impl Level {
     pub(crate) fn note_lease(&mut self, said: &str) {
         let simple = said.strip_prefix("lease ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
         let fields = said.lines().find_map(|line| line.strip_prefix("\"ID\" : ")).map(str::to_owned);
-        let json = serde_json::from_str::<Value>(said).ok().and_then(|value| Some(value.get("id")?.to_string()));
+        let json = serde_json::from_str::<Value>(said).ok().and_then(|value| Some(value.get("id").or(value.get("ID"))?.to_string()));
         let decimal = fields.or(json).and_then(|id| id.parse::<i64>().ok());
         let hexadecimal = simple.filter(|_| said.contains("granted")).and_then(|id| i64::from_str_radix(&id, 16).ok());
         let Some(id) = decimal.or(hexadecimal) else { return };
@@ -61,7 +62,12 @@ impl Level {
         if lines.first().is_some_and(|line| line.starts_with("+-")) {
             return self.table(&lines);
         }
-        let levelled: Vec<String> = lines.iter().map(|line| self.line(line)).collect();
+        // What is left of a lease is a matter of time.
+        let of_a_lease = lines.iter().any(|line| line.starts_with("\"GrantedTTL\""));
+        let levelled: Vec<String> = lines
+            .iter()
+            .map(|line| if of_a_lease && line.starts_with("\"TTL\"") { "TTL: …".to_owned() } else { self.line(line) })
+            .collect();
         levelled.join("\n")
     }
 
@@ -73,6 +79,9 @@ impl Level {
                 return self.named(&value.to_string());
             }
         }
+        if let Some(listed) = self.listed(line) {
+            return listed;
+        }
         if let Some((name, value)) = line.split_once("\" : ") {
             let name = name.trim_start_matches('"');
             return format!("{name}: {}", self.field(name, value));
@@ -80,8 +89,25 @@ impl Level {
         self.words(line)
     }
 
+    /// One member's line of `endpoint status` or `endpoint hashkv` in the simple form.
+    fn listed(&mut self, line: &str) -> Option<String> {
+        let named = self.named(line);
+        let columns: Vec<&str> = named.split(", ").collect();
+        let names: &[&str] = match columns.len() {
+            _ if !named.starts_with("URL-") => return None,
+            2 => &["ENDPOINT", "HASH"],
+            10 => &[
+                "ENDPOINT", "ID", "VERSION", "DB SIZE", "IS LEADER", "IS LEARNER", "RAFT TERM", "RAFT INDEX",
+                "RAFT APPLIED INDEX", "ERRORS",
+            ],
+            _ => return None,
+        };
+        let levelled: Vec<_> = names.iter().zip(columns).map(|(name, value)| self.field(name, value)).collect();
+        Some(levelled.join(", "))
+    }
+
     fn field(&mut self, name: &str, value: &str) -> String {
-        if OWN_NUMBERS.contains(&name) {
+        if OWN_NUMBERS.contains(&name) || VERSIONS.contains(&name) && value.starts_with('"') {
             "…".to_owned()
         } else if HASHES.contains(&name) {
             self.hash(value)
@@ -93,8 +119,14 @@ impl Level {
     fn json(&mut self, value: &mut Value) {
         match value {
             Value::Object(fields) => {
+                if fields.contains_key("granted-ttl") && fields["ttl"].as_i64() > Some(0) {
+                    fields["ttl"] = Value::from("…");
+                }
+                if let Some(Value::Array(keys)) = fields.get_mut("keys") {
+                    keys.sort_by_key(ToString::to_string);
+                }
                 for (name, value) in fields.iter_mut() {
-                    if OWN_NUMBERS.contains(&name.as_str()) {
+                    if OWN_NUMBERS.contains(&name.as_str()) || VERSIONS.contains(&name.as_str()) && value.is_string() {
                         *value = Value::from("…");
                     } else if HASHES.contains(&name.as_str()) {
                         *value = Value::from(self.hash(&value.to_string()));
@@ -133,7 +165,7 @@ impl Level {
     }
 
     fn words(&self, line: &str) -> String {
-        let named = self.named(line);
+        let named = attached_sorted(&remaining_masked(&self.named(line)));
         let words: Vec<String> = named.split(' ').map(word).collect();
         words.join(" ")
     }
@@ -148,6 +180,27 @@ impl Level {
 
     fn named(&self, text: &str) -> String {
         self.names.iter().fold(text.to_owned(), |text, ((_, from), to)| text.replace(from.as_str(), to))
+    }
+}
+
+/// `remaining(299s)` without its number.
+fn remaining_masked(line: &str) -> String {
+    match line.split_once("remaining(").and_then(|(before, rest)| Some((before, rest.split_once("s)")?.1))) {
+        Some((before, after)) => format!("{before}remaining(…){after}"),
+        None => line.to_owned(),
+    }
+}
+
+/// `attached keys([b a])` in order: etcd keeps them in a hash table.
+fn attached_sorted(line: &str) -> String {
+    let parts = line.split_once("attached keys([").and_then(|(before, rest)| Some((before, rest.split_once("])")?)));
+    match parts {
+        Some((before, (keys, after))) => {
+            let mut keys: Vec<_> = keys.split(' ').collect();
+            keys.sort_unstable();
+            format!("{before}attached keys([{}]){after}", keys.join(" "))
+        }
+        None => line.to_owned(),
     }
 }
 

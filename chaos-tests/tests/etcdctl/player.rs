@@ -135,7 +135,9 @@ pub(crate) async fn play(cluster: &Cluster, script: Vec<Step>) -> anyhow::Result
     for step in script {
         let said = player.step(&step).await.with_context(|| format!("step {}", step.line))?;
         let input = step.input.as_ref().map(|input| format!(" <<< {input:?}")).unwrap_or_default();
-        transcript.push(Played { step: format!("{}{input}", step.line), said });
+        let played = Played { step: format!("{}{input}", step.line), said };
+        println!("$ {}\n{}", played.step, played.said);
+        transcript.push(played);
     }
     Ok(transcript)
 }
@@ -169,7 +171,7 @@ impl Player<'_> {
                 }
                 Ok(format!("{}\n[{code}]", self.levelled(&step.line, &said)))
             }
-            Kind::Start(name) => self.start(name, step).map(|()| String::new()),
+            Kind::Start(name) => self.start(name, step).await.map(|()| String::new()),
             Kind::Lines(name, count) => self.lines(name, *count).await,
             Kind::Stop(name) => {
                 self.interrupt(name)?;
@@ -190,9 +192,11 @@ impl Player<'_> {
         if line.starts_with("check perf") {
             return verdicts(&levelled);
         }
-        if !line.contains("--cluster") || levelled.starts_with(['[', '{']) {
+        let is_of_all = line.contains("--cluster") || line.starts_with("member list");
+        if !is_of_all || levelled.starts_with(['[', '{']) {
             return levelled;
         }
+        let levelled = levelled.replace("RaftTerm: …\nID:", "RaftTerm: …\n\nID:");
         // Blocks of fields, or lines, one a member in any order.
         let separator = if levelled.contains("\n\n") { "\n\n" } else { "\n" };
         let mut blocks: Vec<_> = levelled.trim_end().split(separator).collect();
@@ -239,14 +243,12 @@ impl Player<'_> {
         Ok((code(output.status), said))
     }
 
-    fn start(&mut self, name: &str, step: &Step) -> anyhow::Result<()> {
+    async fn start(&mut self, name: &str, step: &Step) -> anyhow::Result<()> {
         let mut child = self.command(step)?.spawn().context("etcdctl")?;
         let lines = BufReader::new(child.stdout.take().context("stdout")?).lines();
         let mut stdin = child.stdin.take();
         if let (Some(input), Some(stdin)) = (&step.input, &mut stdin) {
-            // A few bytes into an empty pipe: it cannot block.
-            let written = futures::FutureExt::now_or_never(stdin.write_all(input.as_bytes()));
-            written.context("standard input blocks")??;
+            stdin.write_all(input.as_bytes()).await?;
         }
         self.background.insert(name.to_owned(), Background { child, lines, _input: stdin, seen: 0 });
         Ok(())
