@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fairlead_chaos_tests::cluster::process::{Cluster, Member};
-use fairlead_proto::etcd::etcdserverpb::cluster_client::ClusterClient;
 use fairlead_proto::etcd::etcdserverpb::kv_client::KvClient;
 use fairlead_proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use fairlead_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -40,7 +39,6 @@ pub(crate) struct Env {
     pub(crate) kv: KvClient<Channel>,
     pub(crate) lease: LeaseClient<Channel>,
     pub(crate) maintenance: MaintenanceClient<Channel>,
-    pub(crate) members: ClusterClient<Channel>,
     pub(crate) lock: LockClient<Channel>,
     pub(crate) election: ElectionClient<Channel>,
     pub(crate) show: Show,
@@ -89,7 +87,6 @@ impl Env {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(DECODED_BYTES_MAX),
             lease: LeaseClient::new(channel.clone()),
             maintenance: MaintenanceClient::new(channel.clone()),
-            members: ClusterClient::new(channel.clone()),
             lock: LockClient::new(channel.clone()),
             election: ElectionClient::new(channel.clone()),
             show: Show::default(),

@@ -43,9 +43,6 @@ pub(crate) fn rows() -> Vec<Row> {
             let leader = env.on(&leader).await?;
             Ok(shown(leader.maintenance.clone().move_leader(MoveLeaderRequest { target_id: 12345 }).await))
         }),
-        row("1.14 a removal of an unknown member is refused", same("NotFound: etcdserver: member not found"), |env| async move {
-            Ok(shown(env.members.clone().member_remove(MemberRemoveRequest { id: 12345 }).await))
-        }),
         row("1.14 an unknown method is not implemented", same("Unimplemented"), |env| async move {
             let mut client = tonic::client::Grpc::new(env.channel.clone());
             client.ready().await?;
