@@ -48,17 +48,20 @@ impl Level {
         let Some(id) = decimal.or(hexadecimal) else { return };
         self.leases.push(format!("{id:x}"));
         let name = format!("LEASE{}", self.leases.len());
+        self.name(format!("{id:016x}"), name.clone());
         self.name(format!("{id:x}"), name.clone());
         self.name(id.to_string(), name);
     }
 
     /// The levelled form of what a command wrote.
     pub(crate) fn level(&mut self, said: &str) -> String {
-        if let Ok(mut value) = serde_json::from_str::<Value>(said) {
+        // The client's own warnings: when it tries again is its affair.
+        let kept = said.lines().filter(|line| !line.starts_with("{\"level\""));
+        let lines: Vec<String> = kept.map(|line| line.trim_end().to_owned()).collect();
+        if let Ok(mut value) = serde_json::from_str::<Value>(&lines.join("\n")) {
             self.json(&mut value);
             return self.named(&value.to_string());
         }
-        let lines: Vec<String> = said.lines().filter(|line| !line.starts_with("{\"level\"")).map(str::to_owned).collect();
         if lines.first().is_some_and(|line| line.starts_with("+-")) {
             return self.table(&lines);
         }
@@ -92,18 +95,18 @@ impl Level {
     /// One member's line of `endpoint status` or `endpoint hashkv` in the simple form.
     fn listed(&mut self, line: &str) -> Option<String> {
         let named = self.named(line);
-        let columns: Vec<&str> = named.split(", ").collect();
+        let columns: Vec<&str> = named.trim_end_matches(',').split(", ").collect();
         let names: &[&str] = match columns.len() {
             _ if !named.starts_with("URL-") => return None,
             2 => &["ENDPOINT", "HASH"],
-            10 => &[
+            9 | 10 => &[
                 "ENDPOINT", "ID", "VERSION", "DB SIZE", "IS LEADER", "IS LEARNER", "RAFT TERM", "RAFT INDEX",
                 "RAFT APPLIED INDEX", "ERRORS",
             ],
             _ => return None,
         };
         let levelled: Vec<_> = names.iter().zip(columns).map(|(name, value)| self.field(name, value)).collect();
-        Some(levelled.join(", "))
+        Some(levelled.join(", ").trim_end().to_owned())
     }
 
     fn field(&mut self, name: &str, value: &str) -> String {

@@ -29,8 +29,11 @@ async fn compare(script: fn() -> Vec<Step>) {
     let differing: Vec<_> = ours
         .iter()
         .zip(&etcd)
-        .filter(|(ours, etcd)| ours.said != etcd.said)
-        .map(|(ours, etcd)| format!("$ {}\n--- etcd\n{}\n--- fairlead\n{}\n", ours.step, etcd.said, ours.said))
+        .filter_map(|(ours, etcd)| {
+            let (since, expected) = ours.newer.as_ref().map_or(("etcd", &etcd.said), |(since, said)| (since, said));
+            let differs = ours.said != *expected;
+            differs.then(|| format!("$ {}\n--- {since}\n{expected}\n--- fairlead\n{}\n", ours.step, ours.said))
+        })
         .collect();
     println!("{} steps, {} differ", ours.len(), differing.len());
     assert!(differing.is_empty(), "{} of {} steps differ:\n{}", differing.len(), ours.len(), differing.join("\n"));

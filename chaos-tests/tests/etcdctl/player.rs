@@ -45,16 +45,19 @@ pub(crate) struct Step {
     input: Option<String>,
     member: String,
     within: Duration,
+    newer: Option<(&'static str, String)>,
 }
 
 /// A step and what came of it.
 pub(crate) struct Played {
     pub(crate) step: String,
     pub(crate) said: String,
+    /// What Fairlead says where it answers as a newer etcd, and which.
+    pub(crate) newer: Option<(&'static str, String)>,
 }
 
 fn step(kind: Kind, line: &str) -> Step {
-    Step { kind, line: line.to_owned(), input: None, member: "n1".to_owned(), within: WITHIN }
+    Step { kind, line: line.to_owned(), input: None, member: "n1".to_owned(), within: WITHIN, newer: None }
 }
 
 /// Runs a command to its end.
@@ -98,6 +101,11 @@ impl Step {
         step(Kind::Pause, "(pause)")
     }
 
+    /// Fairlead says this, as etcd does since the version in `since`, and ends well.
+    pub(crate) fn newer(self, since: &'static str, said: &str) -> Step {
+        Step { newer: Some((since, format!("{said}\n[0]"))), ..self }
+    }
+
     pub(crate) fn input(self, input: &str) -> Step {
         Step { input: Some(input.to_owned()), ..self }
     }
@@ -135,7 +143,7 @@ pub(crate) async fn play(cluster: &Cluster, script: Vec<Step>) -> anyhow::Result
     for step in script {
         let said = player.step(&step).await.with_context(|| format!("step {}", step.line))?;
         let input = step.input.as_ref().map(|input| format!(" <<< {input:?}")).unwrap_or_default();
-        let played = Played { step: format!("{}{input}", step.line), said };
+        let played = Played { step: format!("{}{input}", step.line), said, newer: step.newer };
         println!("$ {}\n{}", played.step, played.said);
         transcript.push(played);
     }
