@@ -107,7 +107,10 @@ async fn watches(client: &mut Client) -> anyhow::Result<()> {
     ensure!(events[2].prev_kv().context("no previous record")?.value() == b"2");
     stream.request_progress().await?;
     let progress = next(&mut stream).await?;
-    ensure!(progress.events().is_empty() && progress.header().context("no header")?.revision() == from + 2, "{progress:?}");
+    ensure!(
+        progress.events().is_empty() && progress.header().context("no header")?.revision() == from + 2,
+        "{progress:?}"
+    );
     stream.cancel(created.watch_id()).await?;
     ensure!(next(&mut stream).await?.canceled());
     Ok(())

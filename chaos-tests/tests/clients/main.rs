@@ -4,35 +4,41 @@
 mod crate_script;
 mod python;
 
+use std::time::Duration;
+
 use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
 
 /// Patient elections: no script waits for one.
 const ARGS: [&str; 2] = ["--heartbeat-interval=300", "--election-timeout=3000"];
 
-async fn cluster(target: Target) -> Cluster {
+/// How long the first election may take.
+const LEADER_WITHIN: Duration = Duration::from_secs(20);
+
+async fn cluster(target: Target) -> anyhow::Result<Cluster> {
     let args = ARGS.iter().map(|arg| (*arg).to_owned()).collect();
-    let cluster = Cluster::start(Config { args, ..Config::new(target) }).await.unwrap();
-    cluster.wait_leader(std::time::Duration::from_secs(20)).await.unwrap();
-    cluster
+    let cluster = Cluster::start(Config { args, ..Config::new(target) }).await?;
+    cluster.wait_leader(LEADER_WITHIN).await?;
+    Ok(cluster)
 }
 
 #[tokio::test]
-async fn the_etcd_client_crate_works_with_etcd() {
-    crate_script::play(&cluster(Target::etcd().unwrap()).await).await.unwrap();
+async fn the_etcd_client_crate_works_with_etcd() -> anyhow::Result<()> {
+    crate_script::play(&cluster(Target::etcd()?).await?).await
 }
 
 #[tokio::test]
-async fn the_etcd_client_crate_works_with_fairlead() {
-    let cluster = cluster(Target::fairlead().unwrap()).await;
-    crate_script::play(&cluster).await.unwrap();
+async fn the_etcd_client_crate_works_with_fairlead() -> anyhow::Result<()> {
+    let cluster = cluster(Target::fairlead()?).await?;
+    crate_script::play(&cluster).await?;
     // etcd has this from 3.7 on.
-    crate_script::range_stream(&cluster).await.unwrap();
+    crate_script::range_stream(&cluster).await
 }
 
 #[tokio::test]
-async fn python_s_etcd3_works_with_both() {
-    let python = python::environment().await.unwrap();
-    for target in [Target::etcd().unwrap(), Target::fairlead().unwrap()] {
-        python::play(&python, &cluster(target).await).await.unwrap();
+async fn python_s_etcd3_works_with_both() -> anyhow::Result<()> {
+    let python = python::environment().await?;
+    for target in [Target::etcd()?, Target::fairlead()?] {
+        python::play(&python, &cluster(target).await?).await?;
     }
+    Ok(())
 }

@@ -49,21 +49,33 @@ fn compaction_rows() -> Vec<Row> {
         row("1.8 a compaction at a future revision is refused", same(FUTURE), |env| async move {
             Ok(env.ask_compact(env.at_revision(1)).await)
         }),
-        row("1.8 a compaction at the current revision is accepted", same("r+1, r+1 count=1 [a=1(c+1,m+1,v1)]"), |env| async move {
-            env.put("a", "1").await?;
-            let answer = env.ask_compact(env.at_revision(1)).await;
-            Ok(format!("{answer}, {}", env.ask_range(all()).await))
-        }),
-        row("1.8 compaction keeps the newest version at or below it", same("r+7 count=2 [a=2(c+1,m+3,v2) c=1(c+4,m+4,v1)]"), |env| async move {
-            history(&env).await?;
-            env.compact(5).await?;
-            Ok(env.ask_range(RangeRequest { revision: env.at_revision(5), ..all() }).await)
-        }),
-        row("1.8 compaction keeps later versions and generations", same("r+7 count=3 [a=3(c+1,m+6,v3) c=1(c+4,m+4,v1) d=1(c+7,m+7,v1)]"), |env| async move {
-            history(&env).await?;
-            env.compact(5).await?;
-            Ok(env.ask_range(all()).await)
-        }),
+        row(
+            "1.8 a compaction at the current revision is accepted",
+            same("r+1, r+1 count=1 [a=1(c+1,m+1,v1)]"),
+            |env| async move {
+                env.put("a", "1").await?;
+                let answer = env.ask_compact(env.at_revision(1)).await;
+                Ok(format!("{answer}, {}", env.ask_range(all()).await))
+            },
+        ),
+        row(
+            "1.8 compaction keeps the newest version at or below it",
+            same("r+7 count=2 [a=2(c+1,m+3,v2) c=1(c+4,m+4,v1)]"),
+            |env| async move {
+                history(&env).await?;
+                env.compact(5).await?;
+                Ok(env.ask_range(RangeRequest { revision: env.at_revision(5), ..all() }).await)
+            },
+        ),
+        row(
+            "1.8 compaction keeps later versions and generations",
+            same("r+7 count=3 [a=3(c+1,m+6,v3) c=1(c+4,m+4,v1) d=1(c+7,m+7,v1)]"),
+            |env| async move {
+                history(&env).await?;
+                env.compact(5).await?;
+                Ok(env.ask_range(all()).await)
+            },
+        ),
         row("1.8 a compacted history seen from another member", same(COMPACTED), |env| async move {
             history(&env).await?;
             env.compact(5).await?;
@@ -73,7 +85,11 @@ fn compaction_rows() -> Vec<Row> {
         }),
         row(
             "1.8 a watch from the compact revision sees a delete there",
-            differs("DELETE a=(c0,m+2,v0); PUT b=1(c+3,m+3,v1)", "3.4.36, 3.5.18: the tombstone at the compact revision is kept", "PUT b=1(c+3,m+3,v1)"),
+            differs(
+                "DELETE a=(c0,m+2,v0); PUT b=1(c+3,m+3,v1)",
+                "3.4.36, 3.5.18: the tombstone at the compact revision is kept",
+                "PUT b=1(c+3,m+3,v1)",
+            ),
             |env| async move {
                 env.put("a", "1").await?;
                 env.delete("a").await?;
@@ -117,29 +133,37 @@ fn hash_rows() -> Vec<Row> {
             }
             Ok(shown.join(" "))
         }),
-        row("1.8 HashKV is equal on all members after a compaction", ours("equal equal", "3.5.5: what compaction will drop is left out"), |env| async move {
-            history(&env).await?;
-            env.compact(5).await?;
-            let (here, mut shown) = (hash(&env, 7).await?, Vec::new());
-            for member in env.cluster.members().iter().filter(|member| member.name() != env.member) {
-                let there = env.on(member.name()).await?;
-                there.kv.clone().range(get("a")).await?;
-                shown.push(if here == hash(&there, 7).await? { "equal" } else { "differs" });
-            }
-            Ok(shown.join(" "))
-        }),
+        row(
+            "1.8 HashKV is equal on all members after a compaction",
+            ours("equal equal", "3.5.5: what compaction will drop is left out"),
+            |env| async move {
+                history(&env).await?;
+                env.compact(5).await?;
+                let (here, mut shown) = (hash(&env, 7).await?, Vec::new());
+                for member in env.cluster.members().iter().filter(|member| member.name() != env.member) {
+                    let there = env.on(member.name()).await?;
+                    there.kv.clone().range(get("a")).await?;
+                    shown.push(if here == hash(&there, 7).await? { "equal" } else { "differs" });
+                }
+                Ok(shown.join(" "))
+            },
+        ),
         row("1.8 HashKV says the compact revision", same("compact+5"), |env| async move {
             history(&env).await?;
             env.compact(5).await?;
             let hashed = env.maintenance.clone().hash_kv(HashKvRequest { revision: 0 }).await?.into_inner();
             Ok(format!("compact{}", env.show.revision(hashed.compact_revision)))
         }),
-        row("1.8 HashKV says the revision it hashed", differs("r+7 hashed+6", "3.6", "r+7 hashed0"), |env| async move {
-            history(&env).await?;
-            let revision = env.at_revision(6);
-            let hashed = env.maintenance.clone().hash_kv(HashKvRequest { revision }).await?.into_inner();
-            Ok(format!("{} hashed{}", env.show.header(&hashed.header), env.show.revision(hashed.hash_revision)))
-        }),
+        row(
+            "1.8 HashKV says the revision it hashed",
+            differs("r+7 hashed+6", "3.6", "r+7 hashed0"),
+            |env| async move {
+                history(&env).await?;
+                let revision = env.at_revision(6);
+                let hashed = env.maintenance.clone().hash_kv(HashKvRequest { revision }).await?.into_inner();
+                Ok(format!("{} hashed{}", env.show.header(&hashed.header), env.show.revision(hashed.hash_revision)))
+            },
+        ),
         row("1.8 HashKV below the compact revision is refused", same(COMPACTED), |env| async move {
             history(&env).await?;
             env.compact(5).await?;
@@ -193,14 +217,18 @@ fn maintenance_rows() -> Vec<Row> {
             let first = stream.message().await?.unwrap_or_default();
             Ok(first.version.split('.').take(2).collect::<Vec<_>>().join("."))
         }),
-        row("1.8 defragmentation changes neither data, revision nor hash", same("equal, r+7 count=3 [a=3(c+1,m+6,v3) c=1(c+4,m+4,v1) d=1(c+7,m+7,v1)]"), |env| async move {
-            history(&env).await?;
-            env.compact(5).await?;
-            let before = hash(&env, 0).await?;
-            env.maintenance.clone().defragment(DefragmentRequest {}).await?;
-            let equal = if before == hash(&env, 0).await? { "equal" } else { "differs" };
-            Ok(format!("{equal}, {}", env.ask_range(all()).await))
-        }),
+        row(
+            "1.8 defragmentation changes neither data, revision nor hash",
+            same("equal, r+7 count=3 [a=3(c+1,m+6,v3) c=1(c+4,m+4,v1) d=1(c+7,m+7,v1)]"),
+            |env| async move {
+                history(&env).await?;
+                env.compact(5).await?;
+                let before = hash(&env, 0).await?;
+                env.maintenance.clone().defragment(DefragmentRequest {}).await?;
+                let equal = if before == hash(&env, 0).await? { "equal" } else { "differs" };
+                Ok(format!("{equal}, {}", env.ask_range(all()).await))
+            },
+        ),
         row("1.8 defragmentation answers without a header", same("no header"), |env| async move {
             let answer = env.maintenance.clone().defragment(DefragmentRequest {}).await?.into_inner();
             Ok(env.show.header(&answer.header))
@@ -218,7 +246,10 @@ fn maintenance_rows() -> Vec<Row> {
             let status = env.maintenance.clone().status(StatusRequest {}).await?.into_inner();
             anyhow::ensure!(status.db_size >= status.db_size_in_use && status.db_size_in_use > 0, "{status:?}");
             anyhow::ensure!(status.leader != 0 && status.raft_index >= status.raft_applied_index, "{status:?}");
-            anyhow::ensure!(status.raft_term == status.header.as_ref().map_or(0, |header| header.raft_term), "{status:?}");
+            anyhow::ensure!(
+                status.raft_term == status.header.as_ref().map_or(0, |header| header.raft_term),
+                "{status:?}"
+            );
             Ok(format!("{} size in use", env.show.header(&status.header)))
         }),
     ]

@@ -75,25 +75,33 @@ fn office_rows() -> Vec<Row> {
             let key = campaign(&env, "vote", lease, "me").await?;
             Ok(format!("{}, {}", shown(&env, &key), leader(&env, "vote").await))
         }),
-        row("1.13 a campaign again with another value proclaims it", same("vote vote/L1 rev+1 L1, r+2 other"), |env| async move {
-            let lease = env.grant(1, 60).await?;
-            campaign(&env, "vote", lease, "me").await?;
-            let key = campaign(&env, "vote", lease, "other").await?;
-            Ok(format!("{}, {}", shown(&env, &key), leader(&env, "vote").await))
-        }),
-        row("1.13 a second candidate waits for the resignation", same("r+3, vote vote/L2 rev+2 L2, r+3 two"), |env| async move {
-            let (first, second) = (env.grant(1, 60).await?, env.grant(2, 60).await?);
-            let key = campaign(&env, "vote", first, "one").await?;
-            let waiter = tokio::spawn({
-                let env = env.clone();
-                async move { campaign(&env, "vote", second, "two").await }
-            });
-            tokio::pin!(waiter);
-            anyhow::ensure!(timeout(WAITS_FOR, &mut waiter).await.is_err(), "two leaders");
-            let resigned = resign(&env, Some(key)).await;
-            let key = timeout(Duration::from_secs(5), &mut waiter).await.context("not woken")???;
-            Ok(format!("{resigned}, {}, {}", shown(&env, &key), leader(&env, "vote").await))
-        }),
+        row(
+            "1.13 a campaign again with another value proclaims it",
+            same("vote vote/L1 rev+1 L1, r+2 other"),
+            |env| async move {
+                let lease = env.grant(1, 60).await?;
+                campaign(&env, "vote", lease, "me").await?;
+                let key = campaign(&env, "vote", lease, "other").await?;
+                Ok(format!("{}, {}", shown(&env, &key), leader(&env, "vote").await))
+            },
+        ),
+        row(
+            "1.13 a second candidate waits for the resignation",
+            same("r+3, vote vote/L2 rev+2 L2, r+3 two"),
+            |env| async move {
+                let (first, second) = (env.grant(1, 60).await?, env.grant(2, 60).await?);
+                let key = campaign(&env, "vote", first, "one").await?;
+                let waiter = tokio::spawn({
+                    let env = env.clone();
+                    async move { campaign(&env, "vote", second, "two").await }
+                });
+                tokio::pin!(waiter);
+                anyhow::ensure!(timeout(WAITS_FOR, &mut waiter).await.is_err(), "two leaders");
+                let resigned = resign(&env, Some(key)).await;
+                let key = timeout(Duration::from_secs(5), &mut waiter).await.context("not woken")???;
+                Ok(format!("{resigned}, {}, {}", shown(&env, &key), leader(&env, "vote").await))
+            },
+        ),
         row("1.13 an office goes with its lease", same("vote vote/L2 rev+2 L2"), |env| async move {
             let (first, second) = (env.grant(1, 60).await?, env.grant(2, 60).await?);
             campaign(&env, "vote", first, "one").await?;
@@ -142,36 +150,56 @@ fn office_rows() -> Vec<Row> {
 
 fn refusal_rows() -> Vec<Row> {
     vec![
-        row("1.13 no leader", same("Unknown: election: no leader"), |env| async move { Ok(leader(&env, "vote").await) }),
-        row("1.13 a campaign with an unknown lease is refused, with the code lost", same("Unknown: etcdserver: requested lease not found"), |env| async move {
-            let request = CampaignRequest { name: bytes("vote"), lease: env.lease_id(9), value: bytes("") };
-            Ok(match env.election.clone().campaign(request).await {
-                Ok(_) => "won".to_owned(),
-                Err(status) => failed(&status),
-            })
-        }),
-        row("1.13 a proclamation without a leader key is refused", same("Unknown: \"leader\" field must be provided"), |env| async move {
-            Ok(proclaim(&env, None, "new").await)
-        }),
-        row("1.13 a resignation without a leader key is refused", same("Unknown: \"leader\" field must be provided"), |env| async move {
-            Ok(resign(&env, None).await)
-        }),
-        row("1.13 a proclamation at the wrong revision is refused", same("Unknown: election: not leader"), |env| async move {
-            let lease = env.grant(1, 60).await?;
-            let key = campaign(&env, "vote", lease, "me").await?;
-            Ok(proclaim(&env, Some(LeaderKey { rev: key.rev + 1, ..key }), "new").await)
-        }),
+        row(
+            "1.13 no leader",
+            same("Unknown: election: no leader"),
+            |env| async move { Ok(leader(&env, "vote").await) },
+        ),
+        row(
+            "1.13 a campaign with an unknown lease is refused, with the code lost",
+            same("Unknown: etcdserver: requested lease not found"),
+            |env| async move {
+                let request = CampaignRequest { name: bytes("vote"), lease: env.lease_id(9), value: bytes("") };
+                Ok(match env.election.clone().campaign(request).await {
+                    Ok(_) => "won".to_owned(),
+                    Err(status) => failed(&status),
+                })
+            },
+        ),
+        row(
+            "1.13 a proclamation without a leader key is refused",
+            same("Unknown: \"leader\" field must be provided"),
+            |env| async move { Ok(proclaim(&env, None, "new").await) },
+        ),
+        row(
+            "1.13 a resignation without a leader key is refused",
+            same("Unknown: \"leader\" field must be provided"),
+            |env| async move { Ok(resign(&env, None).await) },
+        ),
+        row(
+            "1.13 a proclamation at the wrong revision is refused",
+            same("Unknown: election: not leader"),
+            |env| async move {
+                let lease = env.grant(1, 60).await?;
+                let key = campaign(&env, "vote", lease, "me").await?;
+                Ok(proclaim(&env, Some(LeaderKey { rev: key.rev + 1, ..key }), "new").await)
+            },
+        ),
         row("1.13 a resignation at the wrong revision changes nothing", same("r+1, r+1 me"), |env| async move {
             let lease = env.grant(1, 60).await?;
             let key = campaign(&env, "vote", lease, "me").await?;
             let resigned = resign(&env, Some(LeaderKey { rev: key.rev + 1, ..key })).await;
             Ok(format!("{resigned}, {}", leader(&env, "vote").await))
         }),
-        row("1.13 a proclamation after the resignation is refused", same("Unknown: election: not leader"), |env| async move {
-            let lease = env.grant(1, 60).await?;
-            let key = campaign(&env, "vote", lease, "me").await?;
-            resign(&env, Some(key.clone())).await;
-            Ok(proclaim(&env, Some(key), "new").await)
-        }),
+        row(
+            "1.13 a proclamation after the resignation is refused",
+            same("Unknown: election: not leader"),
+            |env| async move {
+                let lease = env.grant(1, 60).await?;
+                let key = campaign(&env, "vote", lease, "me").await?;
+                resign(&env, Some(key.clone())).await;
+                Ok(proclaim(&env, Some(key), "new").await)
+            },
+        ),
     ]
 }

@@ -29,7 +29,13 @@ async fn grant(env: &Env, id: i64, ttl: i64) -> String {
     match env.lease.clone().lease_grant(LeaseGrantRequest { id, ttl }).await {
         Ok(granted) => {
             let granted = granted.into_inner();
-            format!("{} {} ttl={} {:?}", env.show.header(&granted.header), env.show.lease(granted.id), granted.ttl, granted.error)
+            format!(
+                "{} {} ttl={} {:?}",
+                env.show.header(&granted.header),
+                env.show.lease(granted.id),
+                granted.ttl,
+                granted.error
+            )
         }
         Err(status) => failed(&status),
     }
@@ -75,24 +81,40 @@ pub(crate) fn table() -> Table {
 fn grant_rows() -> Vec<Row> {
     vec![
         row("1.9 a grant without an id picks a positive one", same("positive, another"), |env| async move {
-            let ask = || async { anyhow::Ok(env.lease.clone().lease_grant(LeaseGrantRequest { ttl: 60, id: 0 }).await?.into_inner().id) };
+            let ask = || async {
+                anyhow::Ok(env.lease.clone().lease_grant(LeaseGrantRequest { ttl: 60, id: 0 }).await?.into_inner().id)
+            };
             let (first, second) = (ask().await?, ask().await?);
-            Ok(format!("{}, {}", if first > 0 { "positive" } else { "not positive" }, if first == second { "the same" } else { "another" }))
+            Ok(format!(
+                "{}, {}",
+                if first > 0 { "positive" } else { "not positive" },
+                if first == second { "the same" } else { "another" }
+            ))
         }),
-        row("1.9 a grant with an id takes it", same("r+0 L1 ttl=60 \"\""), |env| async move { Ok(grant(&env, env.lease_id(1), 60).await) }),
-        row("1.9 a grant with a taken id is refused", same("FailedPrecondition: etcdserver: lease already exists"), |env| async move {
-            env.grant(1, 60).await?;
+        row("1.9 a grant with an id takes it", same("r+0 L1 ttl=60 \"\""), |env| async move {
             Ok(grant(&env, env.lease_id(1), 60).await)
         }),
-        row("1.9 a TTL below the minimum is raised to it", same(format!("r+0 L1 ttl={TTL_MIN} \"\"")), |env| async move {
-            Ok(grant(&env, env.lease_id(1), 1).await)
-        }),
+        row(
+            "1.9 a grant with a taken id is refused",
+            same("FailedPrecondition: etcdserver: lease already exists"),
+            |env| async move {
+                env.grant(1, 60).await?;
+                Ok(grant(&env, env.lease_id(1), 60).await)
+            },
+        ),
+        row(
+            "1.9 a TTL below the minimum is raised to it",
+            same(format!("r+0 L1 ttl={TTL_MIN} \"\"")),
+            |env| async move { Ok(grant(&env, env.lease_id(1), 1).await) },
+        ),
         row("1.9 a TTL of 0 is raised to the minimum", same(format!("r+0 L1 ttl={TTL_MIN} \"\"")), |env| async move {
             Ok(grant(&env, env.lease_id(1), 0).await)
         }),
-        row("1.9 a negative TTL is raised to the minimum", same(format!("r+0 L1 ttl={TTL_MIN} \"\"")), |env| async move {
-            Ok(grant(&env, env.lease_id(1), -5).await)
-        }),
+        row(
+            "1.9 a negative TTL is raised to the minimum",
+            same(format!("r+0 L1 ttl={TTL_MIN} \"\"")),
+            |env| async move { Ok(grant(&env, env.lease_id(1), -5).await) },
+        ),
         row("1.9 the largest TTL is accepted", same("r+0 L1 ttl=9000000000 \"\""), |env| async move {
             Ok(grant(&env, env.lease_id(1), 9_000_000_000).await)
         }),
@@ -103,15 +125,21 @@ fn grant_rows() -> Vec<Row> {
             let granted = grant(&env, -77, 60).await;
             Ok(format!("{granted}, {}", revoke(&env, -77).await))
         }),
-        row("1.9 a revoke deletes the attached keys in sorted order in one revision", same("r+4, DELETE a=(c0,m+4,v0); DELETE b=(c0,m+4,v0); DELETE c=(c0,m+4,v0)"), |env| async move {
-            let id = env.grant(1, 60).await?;
-            attach(&env, id, &["c", "a", "b"]).await?;
-            let mut stream = Watching::open(&env);
-            stream.created(watch("\0", "\0")).await?;
-            let revoked = revoke(&env, id).await;
-            Ok(format!("{revoked}, {}", stream.events(3).await?))
+        row(
+            "1.9 a revoke deletes the attached keys in sorted order in one revision",
+            same("r+4, DELETE a=(c0,m+4,v0); DELETE b=(c0,m+4,v0); DELETE c=(c0,m+4,v0)"),
+            |env| async move {
+                let id = env.grant(1, 60).await?;
+                attach(&env, id, &["c", "a", "b"]).await?;
+                let mut stream = Watching::open(&env);
+                stream.created(watch("\0", "\0")).await?;
+                let revoked = revoke(&env, id).await;
+                Ok(format!("{revoked}, {}", stream.events(3).await?))
+            },
+        ),
+        row("1.9 a revoke of an unknown lease is refused", same(NOT_FOUND), |env| async move {
+            Ok(revoke(&env, env.lease_id(9)).await)
         }),
-        row("1.9 a revoke of an unknown lease is refused", same(NOT_FOUND), |env| async move { Ok(revoke(&env, env.lease_id(9)).await) }),
         row("1.9 a revoke frees the id", same("r+0, r+0 L1 ttl=60 \"\""), |env| async move {
             let id = env.grant(1, 60).await?;
             let revoked = revoke(&env, id).await;
@@ -129,14 +157,28 @@ fn question_rows() -> Vec<Row> {
     vec![
         row("1.9 time to live says the rest and what was granted", same("r+0 L1 60 of 60 []"), |env| async move {
             let id = env.grant(1, 60).await?;
-            let answer = env.lease.clone().lease_time_to_live(LeaseTimeToLiveRequest { id, keys: true }).await?.into_inner();
+            let answer =
+                env.lease.clone().lease_time_to_live(LeaseTimeToLiveRequest { id, keys: true }).await?.into_inner();
             anyhow::ensure!((58..=60).contains(&answer.ttl), "{} of 60 s left", answer.ttl);
-            Ok(format!("{} {} 60 of {} {:?}", env.show.header(&answer.header), env.show.lease(answer.id), answer.granted_ttl, answer.keys))
+            Ok(format!(
+                "{} {} 60 of {} {:?}",
+                env.show.header(&answer.header),
+                env.show.lease(answer.id),
+                answer.granted_ttl,
+                answer.keys
+            ))
         }),
         row("1.9 time to live of an unknown lease is -1", same("r+0 L9 ttl=-1 granted=0"), |env| async move {
             let id = env.lease_id(9);
-            let answer = env.lease.clone().lease_time_to_live(LeaseTimeToLiveRequest { id, keys: true }).await?.into_inner();
-            Ok(format!("{} {} ttl={} granted={}", env.show.header(&answer.header), env.show.lease(answer.id), answer.ttl, answer.granted_ttl))
+            let answer =
+                env.lease.clone().lease_time_to_live(LeaseTimeToLiveRequest { id, keys: true }).await?.into_inner();
+            Ok(format!(
+                "{} {} ttl={} granted={}",
+                env.show.header(&answer.header),
+                env.show.lease(answer.id),
+                answer.ttl,
+                answer.granted_ttl
+            ))
         }),
         row("1.9 time to live lists the attached keys", same("a b"), |env| async move {
             let id = env.grant(1, 60).await?;
@@ -149,7 +191,8 @@ fn question_rows() -> Vec<Row> {
         row("1.9 time to live without keys lists none", same("0"), |env| async move {
             let id = env.grant(1, 60).await?;
             attach(&env, id, &["a"]).await?;
-            let answer = env.lease.clone().lease_time_to_live(LeaseTimeToLiveRequest { id, keys: false }).await?.into_inner();
+            let answer =
+                env.lease.clone().lease_time_to_live(LeaseTimeToLiveRequest { id, keys: false }).await?.into_inner();
             Ok(answer.keys.len().to_string())
         }),
         row("1.9 the leader lists leases by expiry", same("r+0 L2 L3 L1"), |env| async move {
@@ -167,7 +210,12 @@ fn question_rows() -> Vec<Row> {
             let id = env.grant(1, 60).await?;
             let elsewhere = env.elsewhere().await?;
             elsewhere.ask_range(get("a")).await;
-            let answer = elsewhere.lease.clone().lease_time_to_live(LeaseTimeToLiveRequest { id, keys: false }).await?.into_inner();
+            let answer = elsewhere
+                .lease
+                .clone()
+                .lease_time_to_live(LeaseTimeToLiveRequest { id, keys: false })
+                .await?
+                .into_inner();
             Ok(answer.granted_ttl.to_string())
         }),
     ]
@@ -179,10 +227,14 @@ fn keep_alive_rows() -> Vec<Row> {
             let id = env.grant(1, 60).await?;
             keep_alive(&env, &[id]).await
         }),
-        row("1.9 a keep-alive of an unknown lease answers 0 and the stream stays", same("r+0 L9 ttl=0, r+0 L1 ttl=60"), |env| async move {
-            let id = env.grant(1, 60).await?;
-            keep_alive(&env, &[env.lease_id(9), id]).await
-        }),
+        row(
+            "1.9 a keep-alive of an unknown lease answers 0 and the stream stays",
+            same("r+0 L9 ttl=0, r+0 L1 ttl=60"),
+            |env| async move {
+                let id = env.grant(1, 60).await?;
+                keep_alive(&env, &[env.lease_id(9), id]).await
+            },
+        ),
         row("1.9 one answer a keep-alive", same("r+0 L1 ttl=60, r+0 L2 ttl=30, r+0 L1 ttl=60"), |env| async move {
             let (first, second) = (env.grant(1, 60).await?, env.grant(2, 30).await?);
             keep_alive(&env, &[first, second, first]).await
@@ -223,13 +275,17 @@ fn keep_alive_rows() -> Vec<Row> {
 
 fn expiry_rows() -> Vec<Row> {
     vec![
-        row("1.9 expiry deletes the attached keys in sorted order in one revision", same("DELETE a=(c0,m+3,v0); DELETE b=(c0,m+3,v0)"), |env| async move {
-            let id = env.grant(1, 2).await?;
-            attach(&env, id, &["b", "a"]).await?;
-            let mut stream = Watching::open(&env);
-            stream.created(watch("\0", "\0")).await?;
-            stream.events(2).await
-        }),
+        row(
+            "1.9 expiry deletes the attached keys in sorted order in one revision",
+            same("DELETE a=(c0,m+3,v0); DELETE b=(c0,m+3,v0)"),
+            |env| async move {
+                let id = env.grant(1, 2).await?;
+                attach(&env, id, &["b", "a"]).await?;
+                let mut stream = Watching::open(&env);
+                stream.created(watch("\0", "\0")).await?;
+                stream.events(2).await
+            },
+        ),
         row("1.9 a lease lives its TTL and not much longer", same("in time"), |env| async move {
             let granted = Instant::now();
             let id = env.grant(1, 3).await?;
@@ -250,16 +306,20 @@ fn expiry_rows() -> Vec<Row> {
             let revoked = revoke(&env, id).await;
             Ok(format!("{revoked}, {}", keep_alive(&env, &[id]).await?))
         }),
-        row("1.9 a key moved to another lease survives the first one's expiry", same("r+4 count=1 [a=1(c+1,m+2,v2,L2)]"), |env| async move {
-            let (short, long) = (env.grant(1, 2).await?, env.grant(2, 60).await?);
-            attach(&env, short, &["a"]).await?;
-            attach(&env, long, &["a"]).await?;
-            attach(&env, short, &["b"]).await?;
-            let mut stream = Watching::open(&env);
-            stream.created(WatchCreateRequest { filters: vec![0], ..watch("b", "") }).await?;
-            stream.events(1).await?;
-            Ok(env.ask_range(all()).await)
-        }),
+        row(
+            "1.9 a key moved to another lease survives the first one's expiry",
+            same("r+4 count=1 [a=1(c+1,m+2,v2,L2)]"),
+            |env| async move {
+                let (short, long) = (env.grant(1, 2).await?, env.grant(2, 60).await?);
+                attach(&env, short, &["a"]).await?;
+                attach(&env, long, &["a"]).await?;
+                attach(&env, short, &["b"]).await?;
+                let mut stream = Watching::open(&env);
+                stream.created(WatchCreateRequest { filters: vec![0], ..watch("b", "") }).await?;
+                stream.events(1).await?;
+                Ok(env.ask_range(all()).await)
+            },
+        ),
         row("1.9 a kept lease does not expire", same("r+1 count=1 [a=1(c+1,m+1,v1,L1)]"), |env| async move {
             let id = env.grant(1, 2).await?;
             attach(&env, id, &["a"]).await?;
@@ -284,7 +344,10 @@ fn expiry_rows() -> Vec<Row> {
             stream.events(1).await?;
             // The new leader starts the lease anew, by an election timeout more.
             let lived = moved.elapsed();
-            anyhow::ensure!(lived > Duration::from_secs(5) && lived < Duration::from_millis(9500), "lived {lived:?} more");
+            anyhow::ensure!(
+                lived > Duration::from_secs(5) && lived < Duration::from_millis(9500),
+                "lived {lived:?} more"
+            );
             Ok("kept, then gone".to_owned())
         }),
     ]

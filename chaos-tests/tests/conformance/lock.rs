@@ -21,7 +21,11 @@ async fn lock(env: &Env, name: &str, lease: i64) -> Answer {
     Ok(match env.lock.clone().lock(request).await {
         Ok(locked) => {
             let locked = locked.into_inner();
-            format!("{} {}", env.show.header(&locked.header), text(&locked.key).replace(&format!("{lease:x}"), &env.show.lease(lease)))
+            format!(
+                "{} {}",
+                env.show.header(&locked.header),
+                text(&locked.key).replace(&format!("{lease:x}"), &env.show.lease(lease))
+            )
         }
         Err(status) => failed(&status),
     })
@@ -34,18 +38,26 @@ async fn take(env: &Env, name: &str, lease: i64) -> anyhow::Result<()> {
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
-        row("1.13 a lock's key is the name and the lease in hexadecimal", same("r+1 lock/L1, count=1"), |env| async move {
-            let lease = env.grant(1, 60).await?;
-            let locked = lock(&env, "lock", lease).await?;
-            let key = format!("lock/{lease:x}");
-            let found = env.kv.clone().range(get(&key)).await?.into_inner();
-            anyhow::ensure!(found.kvs[0].lease == lease && found.kvs[0].value.is_empty(), "{found:?}");
-            Ok(format!("{locked}, count={}", found.count))
-        }),
-        row("1.13 a lock taken again by its owner is the same lock", same("r+1 lock/L1, r+1 lock/L1"), |env| async move {
-            let lease = env.grant(1, 60).await?;
-            Ok(format!("{}, {}", lock(&env, "lock", lease).await?, lock(&env, "lock", lease).await?))
-        }),
+        row(
+            "1.13 a lock's key is the name and the lease in hexadecimal",
+            same("r+1 lock/L1, count=1"),
+            |env| async move {
+                let lease = env.grant(1, 60).await?;
+                let locked = lock(&env, "lock", lease).await?;
+                let key = format!("lock/{lease:x}");
+                let found = env.kv.clone().range(get(&key)).await?.into_inner();
+                anyhow::ensure!(found.kvs[0].lease == lease && found.kvs[0].value.is_empty(), "{found:?}");
+                Ok(format!("{locked}, count={}", found.count))
+            },
+        ),
+        row(
+            "1.13 a lock taken again by its owner is the same lock",
+            same("r+1 lock/L1, r+1 lock/L1"),
+            |env| async move {
+                let lease = env.grant(1, 60).await?;
+                Ok(format!("{}, {}", lock(&env, "lock", lease).await?, lock(&env, "lock", lease).await?))
+            },
+        ),
         row("1.13 a second owner waits for the unlock", same("r+3 lock/L2"), |env| async move {
             let (first, second) = (env.grant(1, 60).await?, env.grant(2, 60).await?);
             take(&env, "lock", first).await?;
@@ -93,8 +105,8 @@ pub(crate) fn rows() -> Vec<Row> {
                 }
             }
             let mut shown = Vec::new();
-            for owner in 0..2 {
-                env.lock.clone().unlock(UnlockRequest { key: bytes(&format!("lock/{:x}", leases[owner])) }).await?;
+            for owner in &leases[..2] {
+                env.lock.clone().unlock(UnlockRequest { key: bytes(&format!("lock/{:x}", owner)) }).await?;
                 let next = timeout(Duration::from_secs(5), order.recv()).await.context("not woken")?;
                 shown.push(env.show.lease(next.context("waiters gone")?));
             }
@@ -103,16 +115,19 @@ pub(crate) fn rows() -> Vec<Row> {
         row("1.13 an unlock deletes the key", same("r+2, r+2 count=0 []"), |env| async move {
             let lease = env.grant(1, 60).await?;
             take(&env, "lock", lease).await?;
-            let unlocked = env.lock.clone().unlock(UnlockRequest { key: bytes(&format!("lock/{lease:x}")) }).await?.into_inner();
+            let unlocked =
+                env.lock.clone().unlock(UnlockRequest { key: bytes(&format!("lock/{lease:x}")) }).await?.into_inner();
             Ok(format!("{}, {}", env.show.header(&unlocked.header), env.ask_range(all()).await))
         }),
         row("1.13 an unlock of a missing key is no error", same("r+0"), |env| async move {
             let unlocked = env.lock.clone().unlock(UnlockRequest { key: bytes("none") }).await?.into_inner();
             Ok(env.show.header(&unlocked.header))
         }),
-        row("1.13 a lock with an unknown lease is refused, with the code lost", same("Unknown: etcdserver: requested lease not found"), |env| async move {
-            lock(&env, "lock", env.lease_id(9)).await
-        }),
+        row(
+            "1.13 a lock with an unknown lease is refused, with the code lost",
+            same("Unknown: etcdserver: requested lease not found"),
+            |env| async move { lock(&env, "lock", env.lease_id(9)).await },
+        ),
         row("1.13 a lock without a lease gets one", same("lock/L?"), |env| async move {
             let locked = env.lock.clone().lock(LockRequest { name: bytes("lock"), lease: 0 }).await?.into_inner();
             let key = text(&locked.key);

@@ -8,6 +8,7 @@ mod env;
 mod errors;
 mod lease;
 mod lock;
+mod progress;
 mod put;
 mod quota;
 mod range;
@@ -35,7 +36,7 @@ fn shared() -> Table {
         put::rows(),
         compact::rows(),
         watch::rows(),
-        watch::progress_rows(),
+        progress::rows(),
         lock::rows(),
         election::rows(),
         errors::rows(),
@@ -51,51 +52,51 @@ fn refused(members: usize) -> Table {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn etcd_refuses_at_apply() {
-    check(refused(1), Target::etcd().unwrap()).await;
+async fn etcd_refuses_at_apply() -> anyhow::Result<()> {
+    check(refused(1), Target::etcd()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fairlead_refuses_at_apply_and_its_members_agree() {
-    check(refused(3), Target::fairlead().unwrap()).await;
+async fn fairlead_refuses_at_apply_and_its_members_agree() -> anyhow::Result<()> {
+    check(refused(3), Target::fairlead()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn etcd_answers_every_row() {
-    check(shared(), Target::etcd().unwrap()).await;
+async fn etcd_answers_every_row() -> anyhow::Result<()> {
+    check(shared(), Target::etcd()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fairlead_answers_every_row() {
-    check(shared(), Target::fairlead().unwrap()).await;
+async fn fairlead_answers_every_row() -> anyhow::Result<()> {
+    check(shared(), Target::fairlead()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn etcd_answers_every_lease_row() {
-    check(lease::table(), Target::etcd().unwrap()).await;
+async fn etcd_answers_every_lease_row() -> anyhow::Result<()> {
+    check(lease::table(), Target::etcd()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fairlead_answers_every_lease_row() {
-    check(lease::table(), Target::fairlead().unwrap()).await;
+async fn fairlead_answers_every_lease_row() -> anyhow::Result<()> {
+    check(lease::table(), Target::fairlead()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn etcd_answers_every_quota_row() {
-    check(quota::table(), Target::etcd().unwrap()).await;
+async fn etcd_answers_every_quota_row() -> anyhow::Result<()> {
+    check(quota::table(), Target::etcd()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fairlead_answers_every_quota_row() {
-    check(quota::table(), Target::fairlead().unwrap()).await;
+async fn fairlead_answers_every_quota_row() -> anyhow::Result<()> {
+    check(quota::table(), Target::fairlead()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn etcd_answers_every_row_on_limits() {
-    check(errors::limits(), Target::etcd().unwrap()).await;
+async fn etcd_answers_every_row_on_limits() -> anyhow::Result<()> {
+    check(errors::limits(), Target::etcd()?).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fairlead_answers_every_row_on_limits() {
-    check(errors::limits(), Target::fairlead().unwrap()).await;
+async fn fairlead_answers_every_row_on_limits() -> anyhow::Result<()> {
+    check(errors::limits(), Target::fairlead()?).await
 }

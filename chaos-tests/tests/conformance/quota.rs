@@ -44,10 +44,14 @@ async fn clear(env: &Env) -> anyhow::Result<()> {
 
 pub(crate) fn table() -> Table {
     let rows = vec![
-        row("1.7 a full store refuses a put and raises the alarm", same(format!("{NO_SPACE}, NOSPACE")), |env| async move {
-            let refused = fill(&env).await?;
-            Ok(format!("{refused}, {}", alarms(&env).await?))
-        }),
+        row(
+            "1.7 a full store refuses a put and raises the alarm",
+            same(format!("{NO_SPACE}, NOSPACE")),
+            |env| async move {
+                let refused = fill(&env).await?;
+                Ok(format!("{refused}, {}", alarms(&env).await?))
+            },
+        ),
         row("1.7 with the alarm up a small put is refused", same(NO_SPACE), |env| async move {
             fill(&env).await?;
             Ok(env.ask_put(put("a", "1")).await)
@@ -63,16 +67,25 @@ pub(crate) fn table() -> Table {
             fill(&env).await?;
             Ok(env.ask_txn(then(vec![op_put("a", "1")])).await)
         }),
-        row("1.7 with the alarm up a transaction with a put in the branch not taken is refused", same(NO_SPACE), |env| async move {
-            fill(&env).await?;
-            Ok(env.ask_txn(txn(vec![], vec![op_delete("a", "")], vec![op_put("a", "1")])).await)
-        }),
+        row(
+            "1.7 with the alarm up a transaction with a put in the branch not taken is refused",
+            same(NO_SPACE),
+            |env| async move {
+                fill(&env).await?;
+                Ok(env.ask_txn(txn(vec![], vec![op_delete("a", "")], vec![op_put("a", "1")])).await)
+            },
+        ),
         row("1.7 with the alarm up reads and deletes pass", same("count=1, deleted=1, then"), |env| async move {
             fill(&env).await?;
             let found = env.kv.clone().range(RangeRequest { count_only: true, ..get("fill00") }).await?.into_inner();
             let deleted = env.kv.clone().delete_range(delete_range("fill00", "")).await?.into_inner();
             let chosen = env.kv.clone().txn(then(vec![op_delete("fill01", "")])).await?.into_inner();
-            Ok(format!("count={}, deleted={}, {}", found.count, deleted.deleted, if chosen.succeeded { "then" } else { "else" }))
+            Ok(format!(
+                "count={}, deleted={}, {}",
+                found.count,
+                deleted.deleted,
+                if chosen.succeeded { "then" } else { "else" }
+            ))
         }),
         row("1.7 with the alarm up a revoke and a compaction pass", same("revoked, compacted"), |env| async move {
             let id = env.grant(1, 60).await?;

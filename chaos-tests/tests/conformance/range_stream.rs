@@ -38,7 +38,7 @@ async fn merged(env: &Env, request: RangeRequest) -> Answer {
     for (number, chunk) in chunks.iter().enumerate() {
         merged.kvs.extend_from_slice(&chunk.kvs);
         if number + 1 == chunks.len() {
-            (merged.header, merged.more, merged.count) = (chunk.header.clone(), chunk.more, chunk.count);
+            (merged.header, merged.more, merged.count) = (chunk.header, chunk.more, chunk.count);
         } else {
             anyhow::ensure!(chunk.header.is_none() && !chunk.more && chunk.count == 0, "chunk {number} is not bare");
         }
@@ -56,10 +56,14 @@ async fn sixty(env: &Env) -> anyhow::Result<()> {
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
-        row("1.5 a stream's chunks are the unary answer", since_3_7("r+3 count=3 [a=1(c+1,m+1,v1) b=2(c+2,m+2,v1) c=3(c+3,m+3,v1)]"), |env| async move {
-            env.puts("a=1 b=2 c=3").await?;
-            merged(&env, all()).await
-        }),
+        row(
+            "1.5 a stream's chunks are the unary answer",
+            since_3_7("r+3 count=3 [a=1(c+1,m+1,v1) b=2(c+2,m+2,v1) c=3(c+3,m+3,v1)]"),
+            |env| async move {
+                env.puts("a=1 b=2 c=3").await?;
+                merged(&env, all()).await
+            },
+        ),
         row("1.5 the first chunk has ten keys, the next ones double", since_3_7("10 20 30"), |env| async move {
             sixty(&env).await?;
             Ok(match chunks(&env, all()).await? {
@@ -104,26 +108,46 @@ pub(crate) fn rows() -> Vec<Row> {
             env.put("a", "1").await?;
             merged(&env, RangeRequest { sort_order: SortOrder::Ascend.into(), ..all() }).await
         }),
-        row("1.5 descending is not supported", since_3_7("Unimplemented: RangeStream does not support custom sort orders"), |env| async move {
-            merged(&env, RangeRequest { sort_order: SortOrder::Descend.into(), ..all() }).await
-        }),
-        row("1.5 a sort by value is not supported", since_3_7("Unimplemented: RangeStream does not support custom sort orders"), |env| async move {
-            let request = RangeRequest { sort_target: SortTarget::Value.into(), sort_order: SortOrder::Ascend.into(), ..all() };
-            merged(&env, request).await
-        }),
-        row("1.5 a revision filter is not supported", since_3_7("Unimplemented: RangeStream does not support revision filters"), |env| async move {
-            merged(&env, RangeRequest { min_mod_revision: 1, ..all() }).await
-        }),
-        row("1.5 an empty key is refused", since_3_7("InvalidArgument: etcdserver: key is not provided"), |env| async move {
-            merged(&env, get("")).await
-        }),
-        row("1.5 a compacted revision is refused", since_3_7("OutOfRange: etcdserver: mvcc: required revision has been compacted"), |env| async move {
-            env.puts("a=1 a=2 a=3").await?;
-            env.compact(2).await?;
-            merged(&env, RangeRequest { revision: env.at_revision(1), ..all() }).await
-        }),
-        row("1.5 a future revision is refused", since_3_7("OutOfRange: etcdserver: mvcc: required revision is a future revision"), |env| async move {
-            merged(&env, RangeRequest { revision: env.at_revision(9), ..all() }).await
-        }),
+        row(
+            "1.5 descending is not supported",
+            since_3_7("Unimplemented: RangeStream does not support custom sort orders"),
+            |env| async move { merged(&env, RangeRequest { sort_order: SortOrder::Descend.into(), ..all() }).await },
+        ),
+        row(
+            "1.5 a sort by value is not supported",
+            since_3_7("Unimplemented: RangeStream does not support custom sort orders"),
+            |env| async move {
+                let request = RangeRequest {
+                    sort_target: SortTarget::Value.into(),
+                    sort_order: SortOrder::Ascend.into(),
+                    ..all()
+                };
+                merged(&env, request).await
+            },
+        ),
+        row(
+            "1.5 a revision filter is not supported",
+            since_3_7("Unimplemented: RangeStream does not support revision filters"),
+            |env| async move { merged(&env, RangeRequest { min_mod_revision: 1, ..all() }).await },
+        ),
+        row(
+            "1.5 an empty key is refused",
+            since_3_7("InvalidArgument: etcdserver: key is not provided"),
+            |env| async move { merged(&env, get("")).await },
+        ),
+        row(
+            "1.5 a compacted revision is refused",
+            since_3_7("OutOfRange: etcdserver: mvcc: required revision has been compacted"),
+            |env| async move {
+                env.puts("a=1 a=2 a=3").await?;
+                env.compact(2).await?;
+                merged(&env, RangeRequest { revision: env.at_revision(1), ..all() }).await
+            },
+        ),
+        row(
+            "1.5 a future revision is refused",
+            since_3_7("OutOfRange: etcdserver: mvcc: required revision is a future revision"),
+            |env| async move { merged(&env, RangeRequest { revision: env.at_revision(9), ..all() }).await },
+        ),
     ]
 }

@@ -71,11 +71,8 @@ impl Show {
     }
 
     pub(crate) fn record(&self, kv: &KeyValue) -> String {
-        let value = if kv.value.len() > VALUE_SHOWN_BYTES_MAX {
-            format!("{}B", kv.value.len())
-        } else {
-            text(&kv.value)
-        };
+        let value =
+            if kv.value.len() > VALUE_SHOWN_BYTES_MAX { format!("{}B", kv.value.len()) } else { text(&kv.value) };
         let lease = if kv.lease == 0 { String::new() } else { format!(",{}", self.lease(kv.lease)) };
         let (created, modified) = (self.revision(kv.create_revision), self.revision(kv.mod_revision));
         format!("{}={value}(c{created},m{modified},v{}{lease})", text(&kv.key), kv.version)

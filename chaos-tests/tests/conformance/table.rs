@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
 use fairlead_proto::etcd::etcdserverpb::HashKvRequest;
 use fairlead_proto::etcd::etcdserverpb::kv_client::KvClient;
@@ -117,15 +118,15 @@ async fn agree(cluster: &Cluster, is_etcd: bool) -> anyhow::Result<()> {
 }
 
 /// Runs a table against `target` and panics with every row that differs.
-pub(crate) async fn check(table: Table, target: Target) {
+pub(crate) async fn check(table: Table, target: Target) -> anyhow::Result<()> {
     let is_etcd = matches!(target, Target::Etcd(_));
     let config = Config {
         members: table.members,
         args: table.args.iter().map(|arg| (*arg).to_owned()).collect(),
         ..Config::new(target)
     };
-    let cluster = Arc::new(Cluster::start(config).await.unwrap());
-    cluster.wait_leader(Duration::from_secs(10)).await.unwrap();
+    let cluster = Arc::new(Cluster::start(config).await?);
+    cluster.wait_leader(Duration::from_secs(20)).await?;
     let only = std::env::var("ROW").ok();
     let mut wrong = Vec::new();
     let mut run = 0;
@@ -137,7 +138,7 @@ pub(crate) async fn check(table: Table, target: Target) {
             continue;
         }
         run += 1;
-        let env = Env::enter(&cluster, number).await.unwrap_or_else(|error| panic!("{}: enter: {error:?}", row.name));
+        let env = Env::enter(&cluster, number).await.with_context(|| format!("enter {}", row.name))?;
         let started = Instant::now();
         let answer = match timeout(ROW_WITHIN, (row.script)(env)).await {
             Ok(Ok(answer)) => answer,
@@ -162,4 +163,5 @@ pub(crate) async fn check(table: Table, target: Target) {
     }
     println!("{}: {run} rows, {} wrong", table.title, wrong.len());
     assert!(wrong.is_empty(), "{} of {run} rows of {} differ:\n{}", wrong.len(), table.title, wrong.join("\n"));
+    Ok(())
 }

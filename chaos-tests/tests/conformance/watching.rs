@@ -37,10 +37,7 @@ impl Watching {
     }
 
     /// Opens a stream whose request `adjust` may give metadata.
-    pub(crate) fn open_with(
-        env: &Env,
-        adjust: impl FnOnce(&mut Request<ReceiverStream<WatchRequest>>),
-    ) -> Watching {
+    pub(crate) fn open_with(env: &Env, adjust: impl FnOnce(&mut Request<ReceiverStream<WatchRequest>>)) -> Watching {
         let (requests, stream) = mpsc::channel(REQUESTS_PENDING_MAX);
         let mut request = Request::new(ReceiverStream::new(stream));
         adjust(&mut request);
@@ -127,11 +124,9 @@ impl Watching {
 
     fn render(&self, response: &WatchResponse) -> String {
         let mut shown = format!("w{}", response.watch_id);
-        for (set, word) in [
-            (response.created, " created"),
-            (response.canceled, " canceled"),
-            (response.fragment, " fragment"),
-        ] {
+        for (set, word) in
+            [(response.created, " created"), (response.canceled, " canceled"), (response.fragment, " fragment")]
+        {
             if set {
                 shown.push_str(word);
             }

@@ -9,8 +9,22 @@ use serde_json::Value;
 
 /// JSON fields, `-w fields` names and table columns whose numbers are a cluster's own.
 const OWN_NUMBERS: [&str; 16] = [
-    "raft_term", "raftTerm", "RaftTerm", "RAFT TERM", "raftIndex", "RaftIndex", "RAFT INDEX", "raftAppliedIndex",
-    "RaftAppliedIndex", "RAFT APPLIED INDEX", "dbSize", "DBSize", "DB SIZE", "dbSizeInUse", "VERSION", "TOOK",
+    "raft_term",
+    "raftTerm",
+    "RaftTerm",
+    "RAFT TERM",
+    "raftIndex",
+    "RaftIndex",
+    "RAFT INDEX",
+    "raftAppliedIndex",
+    "RaftAppliedIndex",
+    "RAFT APPLIED INDEX",
+    "dbSize",
+    "DBSize",
+    "DB SIZE",
+    "dbSizeInUse",
+    "VERSION",
+    "TOOK",
 ];
 /// The server's version is text; a key's, which both must agree on, is a number.
 const VERSIONS: [&str; 2] = ["version", "Version"];
@@ -42,7 +56,9 @@ impl Level {
     pub(crate) fn note_lease(&mut self, said: &str) {
         let simple = said.strip_prefix("lease ").and_then(|rest| rest.split(' ').next()).map(str::to_owned);
         let fields = said.lines().find_map(|line| line.strip_prefix("\"ID\" : ")).map(str::to_owned);
-        let json = serde_json::from_str::<Value>(said).ok().and_then(|value| Some(value.get("id").or(value.get("ID"))?.to_string()));
+        let json = serde_json::from_str::<Value>(said)
+            .ok()
+            .and_then(|value| Some(value.get("id").or(value.get("ID"))?.to_string()));
         let decimal = fields.or(json).and_then(|id| id.parse::<i64>().ok());
         let hexadecimal = simple.filter(|_| said.contains("granted")).and_then(|id| i64::from_str_radix(&id, 16).ok());
         let Some(id) = decimal.or(hexadecimal) else { return };
@@ -100,8 +116,16 @@ impl Level {
             _ if !named.starts_with("URL-") => return None,
             2 => &["ENDPOINT", "HASH"],
             9 | 10 => &[
-                "ENDPOINT", "ID", "VERSION", "DB SIZE", "IS LEADER", "IS LEARNER", "RAFT TERM", "RAFT INDEX",
-                "RAFT APPLIED INDEX", "ERRORS",
+                "ENDPOINT",
+                "ID",
+                "VERSION",
+                "DB SIZE",
+                "IS LEADER",
+                "IS LEARNER",
+                "RAFT TERM",
+                "RAFT INDEX",
+                "RAFT APPLIED INDEX",
+                "ERRORS",
             ],
             _ => return None,
         };
@@ -143,7 +167,9 @@ impl Level {
             Value::Array(items) => {
                 items.iter_mut().for_each(|item| self.json(item));
                 // Members answer in any order.
-                if items.iter().any(|item| item.get("Endpoint").is_some() || item.get("peerURLs").is_some() || item.get("endpoint").is_some()) {
+                if items.iter().any(|item| {
+                    item.get("Endpoint").is_some() || item.get("peerURLs").is_some() || item.get("endpoint").is_some()
+                }) {
                     items.sort_by_key(|item| self.named(&item.to_string()));
                 }
             }
@@ -163,7 +189,8 @@ impl Level {
             rows.push(levelled.join(" | "));
         }
         rows.sort();
-        let rest: Vec<_> = lines.iter().filter(|line| !line.starts_with(['|', '+'])).map(|line| self.words(line)).collect();
+        let rest: Vec<_> =
+            lines.iter().filter(|line| !line.starts_with(['|', '+'])).map(|line| self.words(line)).collect();
         format!("{}\n{}\n{}", columns.join(" | "), rows.join("\n"), rest.join("\n"))
     }
 

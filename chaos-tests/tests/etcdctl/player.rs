@@ -230,7 +230,8 @@ impl Player<'_> {
     fn filled(&self, argument: &str) -> anyhow::Result<String> {
         let mut filled = argument.replace("{dir}", &self.dir.display().to_string());
         for member in self.cluster.members() {
-            filled = filled.replace(&format!("{{{}}}", member.name()), member.client_url().trim_start_matches("http://"));
+            filled =
+                filled.replace(&format!("{{{}}}", member.name()), member.client_url().trim_start_matches("http://"));
             filled = filled.replace(&format!("{{id:{}}}", member.name()), &format!("{:x}", self.ids[member.name()]));
         }
         if let Some((before, rest)) = filled.split_once("{lease:") {

@@ -135,7 +135,10 @@ fn watches() -> Vec<Step> {
         start("json", "watch --prefix n -w json"),
         start("now", "watch n"),
         start("range", "watch n n3"),
-        start("command", "watch n -- sh -c 'echo $ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY $ETCD_WATCH_VALUE $ETCD_WATCH_REVISION'"),
+        start(
+            "command",
+            "watch n -- sh -c 'echo $ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY $ETCD_WATCH_VALUE $ETCD_WATCH_REVISION'",
+        ),
         start("interactive", "watch -i").input("watch n\nprogress\n"),
         Step::lines("interactive", 1),
         Step::pause(),
