@@ -129,6 +129,19 @@ async fn isolate(env: &Env) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Waits until a member follows a leader other than `lost`.
+async fn follows_another(env: &Env, lost: u64) -> anyhow::Result<()> {
+    let cut = Instant::now();
+    loop {
+        let leader = env.maintenance.clone().status(StatusRequest {}).await?.into_inner().leader;
+        if leader != 0 && leader != lost {
+            return Ok(());
+        }
+        anyhow::ensure!(cut.elapsed() < NOTICED_WITHIN, "{} follows {leader:x}", env.member);
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Rows that change limits or cut members off, on a cluster of their own.
 pub(crate) fn limits() -> Table {
     let rows = vec![
@@ -210,6 +223,7 @@ pub(crate) fn limits() -> Table {
                 stream.created(watch("a", "")).await?;
                 let elsewhere = env.elsewhere().await?;
                 isolate(&env).await?;
+                follows_another(&elsewhere, env.show.member_id).await?;
                 elsewhere.put("a", "1").await?;
                 stream.quiet().await?;
                 env.cluster.heal();

@@ -14,7 +14,7 @@ use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
 use fairlead_proto::etcd::etcdserverpb::HashKvRequest;
 use fairlead_proto::etcd::etcdserverpb::kv_client::KvClient;
 use fairlead_proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Endpoint;
 
 use crate::env::Env;
@@ -25,6 +25,11 @@ const ROW_WITHIN: Duration = Duration::from_secs(30);
 
 /// A row that takes longer is named in the output.
 const SLOW_ROW: Duration = Duration::from_secs(2);
+
+/// How long members may take to agree after a row.
+const AGREED_WITHIN: Duration = Duration::from_secs(15);
+/// How often they are asked.
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a script gives: the rendered answer.
 pub(crate) type Answer = anyhow::Result<String>;
@@ -103,9 +108,23 @@ pub(crate) struct Table {
     pub(crate) rows: Vec<Row>,
 }
 
-/// Checks that all members have the same revision and, at it, the same hash. The hash of 3.4 depends on how far each member
-/// has come with a compaction, so it is not asked for there.
+/// Waits until all members have the same revision and, at it, the same hash: at once, but where a partition has just healed
+/// or a lease has just run out. The hash of 3.4 depends on how far each member has come with a compaction, so it is not
+/// asked for there.
 async fn agree(cluster: &Cluster, is_etcd: bool) -> anyhow::Result<()> {
+    let asked = Instant::now();
+    loop {
+        let seen = revisions(cluster, is_etcd).await;
+        match &seen {
+            Ok(seen) if seen.windows(2).all(|two| two[0] == two[1]) => return Ok(()),
+            _ if asked.elapsed() < AGREED_WITHIN => sleep(ASK_INTERVAL).await,
+            _ => anyhow::bail!("revision and hash by member: {seen:?}"),
+        }
+    }
+}
+
+/// Revision and hash of every member, after a linearizable read there.
+async fn revisions(cluster: &Cluster, is_etcd: bool) -> anyhow::Result<Vec<(i64, u32)>> {
     let mut seen = Vec::new();
     for member in cluster.members() {
         let channel = Endpoint::from_shared(member.client_url())?.connect().await?;
@@ -113,8 +132,7 @@ async fn agree(cluster: &Cluster, is_etcd: bool) -> anyhow::Result<()> {
         let hashed = MaintenanceClient::new(channel).hash_kv(HashKvRequest { revision: 0 }).await?.into_inner();
         seen.push((ranged.header.unwrap_or_default().revision, if is_etcd { 0 } else { hashed.hash }));
     }
-    anyhow::ensure!(seen.windows(2).all(|two| two[0] == two[1]), "revision and hash by member: {seen:?}");
-    Ok(())
+    Ok(seen)
 }
 
 /// Runs a table against `target` and panics with every row that differs.
