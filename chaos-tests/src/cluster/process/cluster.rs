@@ -19,7 +19,7 @@ use super::{Error, Target};
 use crate::cluster::proxy::{LinkState, Links, OUTSIDE, Proxy, Roster};
 
 /// How long a member may take to obey SIGTERM in [`Cluster::shutdown`] before it is killed.
-const SHUTDOWN_WITHIN: Duration = Duration::from_secs(10);
+const SHUTDOWN_WITHIN: Duration = Duration::from_secs(3);
 /// How long one member may take to say whether it leads.
 const STATUS_WITHIN: Duration = Duration::from_millis(500);
 /// Leadership cannot be subscribed to from outside; this is how often it is asked for.

@@ -143,3 +143,83 @@ fn v4(address: SocketAddr) -> io::Result<SocketAddrV4> {
         SocketAddr::V6(_) => Err(io::Error::other("fault proxies speak IPv4 only")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::{Instant, timeout};
+
+    use super::*;
+
+    /// How long nothing must come over a held link.
+    const HELD_FOR: Duration = Duration::from_millis(100);
+
+    /// An echo server as member `n1` behind a proxy, and a connection to it from outside that has said one byte.
+    async fn echoing() -> (Links, Proxy, TcpStream) {
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let upstream = v4(server.local_addr().unwrap()).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = server.accept().await {
+                tokio::spawn(async move {
+                    let (mut source, mut sink) = stream.split();
+                    tokio::io::copy(&mut source, &mut sink).await
+                });
+            }
+        });
+        let links = Links::default();
+        let proxy = Proxy::start("n1", upstream, links.clone(), Roster::default()).await.unwrap();
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(echo(&mut stream).await.unwrap(), 7);
+        (links, proxy, stream)
+    }
+
+    async fn echo(stream: &mut TcpStream) -> io::Result<u8> {
+        stream.write_u8(7).await?;
+        stream.read_u8().await
+    }
+
+    #[tokio::test]
+    async fn a_held_link_keeps_bytes_until_it_is_healed() {
+        for (from, to) in [(OUTSIDE, "n1"), ("n1", OUTSIDE)] {
+            let (links, _proxy, mut stream) = echoing().await;
+            links.set(from, to, LinkState::Hold);
+            stream.write_u8(9).await.unwrap();
+            assert!(timeout(HELD_FOR, stream.read_u8()).await.is_err(), "{from} to {to} is not held");
+            links.heal();
+            assert_eq!(stream.read_u8().await.unwrap(), 9);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_cannot_be_opened_while_one_way_is_held() {
+        let (links, proxy, _stream) = echoing().await;
+        links.set("n1", OUTSIDE, LinkState::Hold);
+        let mut second = TcpStream::connect(proxy.address()).await.unwrap();
+        assert!(timeout(HELD_FOR, echo(&mut second)).await.is_err());
+        links.heal();
+        assert_eq!(second.read_u8().await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_reset_link_closes_connections_and_refuses_new_ones() {
+        let (links, proxy, mut stream) = echoing().await;
+        links.set(OUTSIDE, "n1", LinkState::Reset);
+        assert_eq!(stream.read_u8().await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        let mut second = TcpStream::connect(proxy.address()).await.unwrap();
+        assert!(echo(&mut second).await.is_err());
+        links.heal();
+        let mut third = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(echo(&mut third).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn a_delayed_link_is_late_and_passes_everything() {
+        let (links, _proxy, mut stream) = echoing().await;
+        links.set("n1", OUTSIDE, LinkState::Delay(HELD_FOR));
+        let sent = Instant::now();
+        assert_eq!(echo(&mut stream).await.unwrap(), 7);
+        assert!(sent.elapsed() >= HELD_FOR, "{:?}", sent.elapsed());
+    }
+}
