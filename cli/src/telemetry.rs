@@ -23,6 +23,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::etcd_flags::{LogFormat, LogLevel, LogOutput, Logging};
 
+/// Libraries whose own tale is told only from warnings on; `FAIRLEAD_LOG` changes that.
+const LIBRARIES: [&str; 8] = ["axum", "h2", "hyper", "hyper_util", "openraft", "rustls", "tonic", "tower"];
+
 /// Starts logging for the whole process.
 ///
 /// # Errors
@@ -36,7 +39,10 @@ pub(crate) fn start(logging: &Logging) -> anyhow::Result<()> {
     };
     let targets = match std::env::var("FAIRLEAD_LOG") {
         Ok(text) => text.parse::<Targets>().context("FAIRLEAD_LOG is not of the form target=level,…")?,
-        Err(_) => Targets::new().with_target("fairlead", level).with_default(level.min(LevelFilter::WARN)),
+        Err(_) => {
+            let quiet = LIBRARIES.map(|library| (library, level.min(LevelFilter::WARN)));
+            Targets::new().with_default(level).with_targets(quiet)
+        }
     };
     let sinks = logging.outputs.iter().map(Sink::open).collect::<anyhow::Result<Vec<_>>>()?;
     let lines = Lines { format: logging.format, sinks: Mutex::new(sinks), lost: AtomicU64::new(0) };

@@ -56,26 +56,18 @@ fn run_server(serve: Serve) -> anyhow::Result<u8> {
         tracing::warn!(error = &error as &dyn std::error::Error, "cannot raise the limit on open files");
     }
     let runtime = runtime()?;
-    let result = runtime.block_on(async {
-        let shutdown = Shutdown::listen().context("cannot listen for signals")?;
-        tokio::select! {
-            result = serve_store(config, shutdown.token()) => result?,
-            () = shutdown.overdue() => tracing::error!("not drained in time; exiting, as a crash would"),
-        }
-        Ok(shutdown.exit_status())
-    });
+    let shutdown = Shutdown::listen().context("cannot listen for signals")?;
+    let result = runtime.block_on(serve_store(config, shutdown.token()));
     if let Err(error) = &result {
-        let error: &anyhow::Error = error;
         tracing::error!(error = format!("{error:#}"), "the store ended with an error");
     }
     // Blocking tasks that are still under way must not hold up the exit; what they do is crash-safe.
     runtime.shutdown_background();
-    result
+    result.map(|()| shutdown.exit_status())
 }
 
 /// Builds the store and runs it until `shutdown`: the one place where the store is plugged in.
 async fn serve_store(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
-    config.validate_bootstrap()?;
     fairlead_store::Store::build(config).await?.run(shutdown).await?;
     Ok(())
 }

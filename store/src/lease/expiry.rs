@@ -100,10 +100,9 @@ impl Expiry {
         let mut pause = Instant::now();
         loop {
             let now = Instant::now();
-            let (next_expiry, next_checkpoint) = {
-                let lessor = self.lessor();
-                (lessor.next_expiry(), lessor.next_checkpoint())
-            };
+            // Not in one statement: its guards would live to its end, and the second lock would wait for the first.
+            let next_expiry = self.lessor().next_expiry();
+            let next_checkpoint = self.lessor().next_checkpoint();
             if next_checkpoint.is_some_and(|due| due <= now) && checkpointing.is_empty() {
                 checkpointing.spawn(self.checkpoint());
             }

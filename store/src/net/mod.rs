@@ -9,6 +9,7 @@
 //! their files change; every refusal says what, why and what to try.
 //! Does not: know what is served (`rpc`, `http`), decide who may do what (auth).
 
+mod authority;
 mod connection;
 mod connector;
 mod error;

@@ -27,6 +27,7 @@ use crate::config::{Config, Limits};
 
 use super::connection::{Connection, Remote, Stream};
 use super::listener::{Bound, BoundSocket, Speaks};
+use super::authority::Repaired;
 use super::{Listener, Metrics, tls};
 
 /// Pause after an accept that failed for want of something (open files), so as not to spin.
@@ -305,7 +306,8 @@ async fn serve_http(shared: &Arc<Shared>, stream: Stream, connection: Connection
         }
         router.clone().call(request)
     });
-    let serving = shared.http.serve_connection(TokioIo::new(stream), service);
+    let stream = TokioIo::new(Repaired::new(stream));
+    let serving = shared.http.serve_connection(stream, service);
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {
         biased;
