@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -26,6 +27,8 @@ struct Shared {
     folder: PathBuf,
     bytes: u64,
     low: watch::Sender<bool>,
+    /// Somebody waits for space now, whatever the device says.
+    starving: AtomicBool,
 }
 
 /// The reserve on one folder's device, shared. Cheap to clone.
@@ -38,13 +41,21 @@ impl Reserve {
     /// Keeps `bytes` free on the device of `folder`, or a twentieth of it where that is less. 0 keeps nothing.
     #[must_use]
     pub fn new(folder: &Path, bytes: u64) -> Reserve {
-        Reserve { shared: Arc::new(Shared { folder: folder.into(), bytes, low: watch::Sender::new(false) }) }
+        Reserve { shared: Arc::new(Shared { folder: folder.into(), bytes, low: watch::Sender::new(false), starving: AtomicBool::new(false) }) }
     }
 
     /// Whether less than the reserve was free when the device was last asked.
     #[must_use]
     pub fn low(&self) -> bool {
         *self.shared.low.borrow()
+    }
+
+    /// A write waits for space (`true`), or goes on: the log knows before the device is asked again.
+    pub fn starving(&self, starving: bool) {
+        self.shared.starving.store(starving, Ordering::Release);
+        if starving {
+            self.shared.low.send_if_modified(|was| !std::mem::replace(was, true));
+        }
     }
 
     /// Follows [`Reserve::low`].
@@ -65,7 +76,8 @@ impl Reserve {
     pub(crate) fn judge(&self, free: u64, size: u64) -> (bool, bool) {
         let reserve = self.shared.bytes.min(size / RESERVE_DEVICE_PART_MAX);
         let was_low = self.low();
-        let low = if was_low { free < reserve + reserve / 2 } else { free < reserve };
+        let starving = self.shared.starving.load(Ordering::Acquire);
+        let low = starving || if was_low { free < reserve + reserve / 2 } else { free < reserve };
         self.shared.low.send_if_modified(|was| std::mem::replace(was, low) != low);
         (low, low != was_low)
     }

@@ -27,4 +27,4 @@ pub mod snapshot_file;
 mod store;
 pub mod watch;
 
-pub use store::{Error, Store, rocks_engine};
+pub use store::{Error, OpenDisk, Seams, Store, rocks_engine};

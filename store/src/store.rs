@@ -9,6 +9,8 @@
 //! Promises: whatever fails in `build` says what, why and what to try, and has lost nothing. Does not: read flags, set up
 //! logging, listen for signals.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,13 +105,43 @@ pub fn rocks_engine() -> raft::OpenEngine {
     })
 }
 
+/// What a member stands on: replaced where members are simulated.
+pub struct Seams {
+    /// The disk of the raft log, in a folder; `false` never syncs.
+    pub disk: OpenDisk,
+    /// The engine of the state.
+    pub engine: raft::OpenEngine,
+    /// All randomness: ids, boots, jitter.
+    pub rng: StdRng,
+}
+
+/// Opens the disk that holds a folder, with syncs or without.
+pub type OpenDisk = Arc<dyn Fn(&Path, bool) -> io::Result<Arc<dyn log::Disk>> + Send + Sync>;
+
+impl Seams {
+    /// Files, RocksDB and the system's randomness.
+    #[must_use]
+    pub fn real() -> Seams {
+        let disk: OpenDisk = Arc::new(|folder, fsync| Ok(Arc::new(RealDisk::new(folder, fsync)?)));
+        Seams { disk, engine: rocks_engine(), rng: StdRng::from_os_rng() }
+    }
+}
+
 impl Store {
-    /// Opens everything.
+    /// Opens everything, on files.
     ///
     /// # Errors
     /// [`Error`]: what is wrong, and what to try; nothing has been lost.
     pub async fn build(config: Config) -> Result<Store, Error> {
-        let mut rng = StdRng::from_os_rng();
+        Store::build_on(config, Seams::real()).await
+    }
+
+    /// Opens everything, on `seams`.
+    ///
+    /// # Errors
+    /// As [`Store::build`].
+    pub async fn build_on(config: Config, seams: Seams) -> Result<Store, Error> {
+        let Seams { disk, engine, mut rng } = seams;
         let dir = DataDir::open(&config, rng.random())?;
         let registry = prometheus::Registry::new();
         let listeners = Listeners::bind(&config, &net::Metrics::new(&registry)?)?;
@@ -117,8 +149,8 @@ impl Store {
         let stop = CancellationToken::new();
         let reserve = Reserve::new(&config.data_dir, RESERVE_BYTES_DEFAULT);
 
-        let log = open_log(&dir, &config, &metrics).await?;
-        let opened = raft::open(log, dir.state.clone(), rocks_engine()).await?;
+        let log = open_log(&dir, &config, disk, &reserve, &metrics).await?;
+        let opened = raft::open(log, dir.state.clone(), engine).await?;
         let (mvcc, writer) = Mvcc::open(opened.engine(), mvcc_config(&config))?;
         let tables = Tables::load(&*opened.engine(), Lessor::default())?;
         let hub = Hub::new(Arc::new(mvcc.clone()), watch_config(&config), StdRng::from_rng(&mut rng));
@@ -201,15 +233,23 @@ fn dial(config: &Config) -> Result<raft::Dial, Error> {
     }))
 }
 
-async fn open_log(dir: &DataDir, config: &Config, metrics: &Metrics) -> Result<Log, Error> {
+async fn open_log(
+    dir: &DataDir,
+    config: &Config,
+    disk: OpenDisk,
+    reserve: &Reserve,
+    metrics: &Metrics,
+) -> Result<Log, Error> {
+    let reserve = reserve.clone();
+    let log_config = log::Config { no_space: Arc::new(move |full| reserve.starving(full)), ..log::Config::default() };
     let (folder, fsync, metrics) = (dir.log.clone(), !config.unsafe_no_fsync, log_metrics(metrics));
     let opened = tokio::task::spawn_blocking(move || {
-        let disk = RealDisk::new(&folder, fsync).map_err(|source| log::Error::Io {
+        let disk = disk(&folder, fsync).map_err(|source| log::Error::Io {
             operation: "probe",
             path: folder.clone(),
             source,
         })?;
-        Log::open(&folder, Arc::new(disk), log::Config::default(), metrics)
+        Log::open(&folder, disk, log_config, metrics)
     })
     .await;
     Ok(opened.map_err(|error| Error::Task { what: "opening the log", reason: error.to_string() })??)

@@ -166,8 +166,6 @@ impl Engine for MemEngine {
         written.map_err(|e| Error::Io { operation: "checkpoint", reason: e.to_string() })
     }
 
-    fn discard(&self) {}
-
     fn background_error(&self) -> Option<Error> {
         None
     }

@@ -220,8 +220,9 @@ pub trait Engine: Send + Sync + 'static {
     /// [`Error::NoSpace`] or [`Error::Io`].
     fn checkpoint(&self, folder: &Path) -> Result<(), Error>;
 
-    /// Removes the engine's files once its last handle is dropped: it has been replaced, and only readers still hold it.
-    fn discard(&self);
+    /// Removes the engine's files once its last handle is dropped: it has been replaced, and only readers still hold it. One
+    /// without files has nothing to do.
+    fn discard(&self) {}
 
     /// An error that the engine met in the background and that ends the process, if any.
     fn background_error(&self) -> Option<Error>;

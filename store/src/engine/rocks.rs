@@ -8,8 +8,9 @@
 //! Sources: RocksDB wiki "Atomic flush", "Delete A Range Of Keys"; `include/rocksdb/convenience.h` (`DeleteFilesInRange`).
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -56,6 +57,25 @@ pub struct RocksEngine {
     no_log: WriteOptions,
     wishes: Option<SyncSender<Wish>>,
     compactor: Option<JoinHandle<()>>,
+    /// Dropped after the database is closed, for fields go in this order.
+    folder: Folder,
+}
+
+/// The engine's folder, removed when the engine is closed if it was discarded.
+struct Folder {
+    path: PathBuf,
+    discarded: AtomicBool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.discarded.load(Ordering::Acquire)
+            && let Err(reason) = std::fs::remove_dir_all(&self.path)
+        {
+            // The next start removes it: it is not the current generation.
+            tracing::warn!(path = %self.path.display(), %reason, "engine: a replaced state is still on disk");
+        }
+    }
 }
 
 /// A range whose deleted rows should go soon.
@@ -86,7 +106,8 @@ impl RocksEngine {
             .name("engine-compact".to_owned())
             .spawn(move || compact_on_wish(&for_wishes, &received))
             .map_err(|e| refused(format!("no thread for compaction: {e}")))?;
-        let engine = RocksEngine { db, no_log, wishes: Some(wishes), compactor: Some(compactor) };
+        let folder = Folder { path: folder.to_path_buf(), discarded: AtomicBool::new(false) };
+        let engine = RocksEngine { db, no_log, wishes: Some(wishes), compactor: Some(compactor), folder };
         match engine.get(Family::Meta, schema::META_FORMAT)? {
             None => {
                 let mut stamp = Batch::default();
@@ -204,7 +225,9 @@ impl Engine for RocksEngine {
             .map_err(|e| error("checkpoint", e))
     }
 
-    fn discard(&self) {}
+    fn discard(&self) {
+        self.folder.discarded.store(true, Ordering::Release);
+    }
 
     fn background_error(&self) -> Option<Error> {
         let met = self.db.property_int_value(properties::BACKGROUND_ERRORS).ok().flatten().unwrap_or(0);
@@ -333,7 +356,7 @@ fn error(operation: &'static str, error: rocksdb::Error) -> Error {
 
 /// Where a crashed process's files lie: what a test copies to see what a crash leaves.
 #[cfg(test)]
-pub(crate) fn copy_as_crashed(from: &Path, to: &Path) -> std::path::PathBuf {
+pub(crate) fn copy_as_crashed(from: &Path, to: &Path) -> PathBuf {
     std::fs::create_dir_all(to).expect("a folder for the copy");
     for entry in std::fs::read_dir(from).expect("the folder lists") {
         let entry = entry.expect("the folder lists");
@@ -372,6 +395,19 @@ mod tests {
         }
         let text = RocksEngine::open(folder.path(), &Config::default()).err().expect("refused").to_string();
         assert!(text.contains("its form is") && text.contains("99"), "{text}");
+    }
+
+    #[test]
+    fn a_discarded_state_goes_when_its_last_handle_does() {
+        let root = tempfile::tempdir().expect("a folder");
+        let folder = root.path().join("state");
+        let engine = Arc::new(RocksEngine::open(&folder, &Config::default()).expect("opens"));
+        let reader = engine.clone();
+        engine.discard();
+        drop(engine);
+        assert!(folder.exists() && reader.get(Family::Latest, b"k").expect("still read").is_none());
+        drop(reader);
+        assert!(!folder.exists());
     }
 
     #[test]

@@ -100,9 +100,7 @@ impl Expiry {
         let mut pause = Instant::now();
         loop {
             let now = Instant::now();
-            // Not in one statement: its guards would live to its end, and the second lock would wait for the first.
-            let next_expiry = self.lessor().next_expiry();
-            let next_checkpoint = self.lessor().next_checkpoint();
+            let (next_expiry, next_checkpoint) = self.next();
             if next_checkpoint.is_some_and(|due| due <= now) && checkpointing.is_empty() {
                 checkpointing.spawn(self.checkpoint());
             }
@@ -143,6 +141,11 @@ impl Expiry {
             let retry = Instant::now() + retry_after;
             lessor.lock().expect("no holder panics").not_ended(id, retry);
         }
+    }
+
+    fn next(&self) -> (Option<Instant>, Option<Instant>) {
+        let lessor = self.lessor();
+        (lessor.next_expiry(), lessor.next_checkpoint())
     }
 
     fn checkpoint(&self) -> impl Future<Output = ()> + Send + 'static {

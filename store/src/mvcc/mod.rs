@@ -16,6 +16,7 @@ mod count;
 mod error;
 mod events;
 mod fence;
+mod graves;
 mod hash;
 mod header_cache;
 mod key_range;

@@ -20,6 +20,7 @@ use fairlead_proto::served::etcdserverpb as pb;
 use super::compact::Progress;
 use super::count::Counting;
 use super::error::Error;
+use super::graves::Graves;
 use super::key_range::KeyRange;
 use super::live::{Live, Row, VisitRow, stop_at_error};
 use super::range::{self, Ranged};
@@ -29,8 +30,6 @@ use super::store::read_state;
 use super::txn;
 use crate::engine::{self, Direction, Family, Snapshot, schema};
 
-/// Graves fetched at a time while an old range is merged.
-const GRAVES_CHUNK: usize = 256;
 /// Bytes that a hash holds at a time, where the store's configuration says nothing else.
 pub(crate) const HASH_BUFFER_BYTES: usize = 64 << 20;
 
@@ -351,64 +350,4 @@ pub(crate) fn read_latest<'a>(row: &'a [u8], value: &'a [u8]) -> Result<Row<'a>,
 /// A row of Graves.
 pub(crate) fn read_grave(row: &[u8], value: &[u8]) -> Result<Revision, Error> {
     schema::read_revision(value).map(Revision::from).ok_or_else(|| Error::undecodable(Family::Graves, row))
-}
-
-/// Graves of a range that were dug after a revision, fetched in chunks: there may be millions.
-struct Graves<'a> {
-    snapshot: &'a dyn Snapshot,
-    /// What has not been fetched, as rows.
-    rest: Option<(Bytes, Bytes)>,
-    after: i64,
-    direction: Direction,
-    /// Fetched, the next one last.
-    fetched: Vec<(Bytes, Revision)>,
-}
-
-impl<'a> Graves<'a> {
-    fn new(snapshot: &'a dyn Snapshot, range: &KeyRange, after: i64, direction: Direction) -> Self {
-        Graves { snapshot, rest: Some(range.rows()), after, direction, fetched: Vec::new() }
-    }
-
-    /// The next grave, if its key comes before `key` in the direction of the walk.
-    fn next_before(&mut self, key: Option<&[u8]>) -> Result<Option<(Bytes, Revision)>, Error> {
-        while self.fetched.is_empty() {
-            let Some(rest) = self.rest.take() else { return Ok(None) };
-            self.fetch(rest)?;
-        }
-        let comes_before = |grave: &[u8]| match (key, self.direction) {
-            (None, _) => true,
-            (Some(key), Direction::Ascending) => grave < key,
-            (Some(key), Direction::Descending) => grave > key,
-        };
-        let due = self.fetched.last().is_some_and(|(grave, _)| comes_before(grave));
-        Ok(if due { self.fetched.pop() } else { None })
-    }
-
-    fn fetch(&mut self, (from, to): (Bytes, Bytes)) -> Result<(), Error> {
-        let (mut result, mut seen, mut last) = (Ok(()), 0, Bytes::new());
-        let (after, fetched) = (self.after, &mut self.fetched);
-        self.snapshot.scan(Family::Graves, &from, Some(&to), self.direction, &mut |row, value| {
-            seen += 1;
-            let step = read_grave(row, value).map(|revision| {
-                if revision.main > after {
-                    fetched.push((Bytes::copy_from_slice(schema::user_key(row)), revision));
-                }
-                if seen < GRAVES_CHUNK {
-                    return ControlFlow::Continue(());
-                }
-                last = Bytes::copy_from_slice(row);
-                ControlFlow::Break(())
-            });
-            stop_at_error(&mut result, step)
-        })?;
-        result?;
-        fetched.reverse();
-        if seen == GRAVES_CHUNK {
-            self.rest = Some(match self.direction {
-                Direction::Ascending => ([&last[..], &[0]].concat().into(), to),
-                Direction::Descending => (from, last),
-            });
-        }
-        Ok(())
-    }
 }

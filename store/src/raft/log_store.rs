@@ -151,6 +151,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let done = move |result: Result<(), std::sync::Arc<log::Error>>| {
             callback.io_completed(result.map_err(|error| io::Error::other(error.to_string())));
         };
+        // Bounds what is not durable yet; only a disk that has stalled makes this wait.
+        self.log.room().await;
         self.log.append(entries, Box::new(done));
         Ok(())
     }

@@ -53,7 +53,10 @@ impl WatchService {
 impl Watch for WatchService {
     type WatchStream = BoxStream<'static, Result<pb::WatchResponse, Status>>;
 
-    async fn watch(&self, request: Request<Streaming<pb::WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<Streaming<pb::WatchRequest>>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         let leaderless = leaderless(&self.ctx, request.metadata());
         let session = Session::new(self.ctx.clone(), request.into_inner().boxed(), leaderless);
         Ok(Response::new(session.into_stream().boxed()))

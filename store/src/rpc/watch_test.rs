@@ -232,7 +232,9 @@ async fn events_of_one_transaction_come_in_one_response_unless_fragments_were_ag
     let (ctx, _) = context_with(|parts| parts.limits.request_bytes_max = 1);
     let mut client = Client::new(ctx);
     client.create(everything()).await;
-    client.create(pb::WatchCreateRequest { fragment: true, key: "k".into(), range_end: "l".into(), ..Default::default() }).await;
+    client
+        .create(pb::WatchCreateRequest { fragment: true, key: "k".into(), range_end: "l".into(), ..Default::default() })
+        .await;
     let value = bytes::Bytes::from(vec![7; 200_000]);
     let put = |n: i32| pb::PutRequest { key: format!("k{n}").into(), value: value.clone(), ..Default::default() };
     let op = |n| pb::RequestOp { request: Some(pb::request_op::Request::RequestPut(put(n))) };
