@@ -19,7 +19,12 @@ export PATH=$PATH:$cache/tools/bin
 command -v cargo-fuzz >/dev/null 2>&1 ||
     CARGO_TARGET_DIR=$cache/tools-target cargo install --quiet --locked --root "$cache/tools" cargo-fuzz@0.13.2
 
+readonly tests_target=${CARGO_TARGET_DIR:-}
 export CARGO_TARGET_DIR=$cache/fuzz-target
+# RocksDB as the tests built it, where they did: it is C++, so nothing of it is watched here, and it takes longest.
+for library in "${tests_target:-$cache/target}"/debug/build/librocksdb-sys-*/out/librocksdb.a; do
+    [ ! -e "$library" ] || export ROCKSDB_STATIC=1 ROCKSDB_LIB_DIR=${library%/*}
+done
 # cargo-fuzz sets RUSTFLAGS, which hides those of .cargo/config.toml.
 export RUSTFLAGS='--cfg tokio_unstable'
 
