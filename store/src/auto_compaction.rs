@@ -29,7 +29,9 @@ const SAMPLES: u32 = 10;
 pub async fn run(mode: AutoCompaction, consensus: Arc<dyn Consensus>, mvcc: Mvcc, shutdown: CancellationToken) {
     let interval = match mode {
         AutoCompaction::Off => return,
-        AutoCompaction::Periodic(retention) => (retention / SAMPLES).min(SAMPLE_INTERVAL_MAX).max(Duration::from_millis(1)),
+        AutoCompaction::Periodic(retention) => {
+            (retention / SAMPLES).min(SAMPLE_INTERVAL_MAX).max(Duration::from_millis(1))
+        }
         AutoCompaction::Revision(_) => REVISION_INTERVAL,
     };
     let mut plan = Plan::new(mode);

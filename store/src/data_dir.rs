@@ -125,7 +125,8 @@ impl DataDir {
                 check(&identity, config, root)?;
                 // The log is made before the state: a state without one has lost it.
                 if has_files(&state) && !has_files(&log) {
-                    let remedy = "give the --wal-dir that this member was started with; without its log it must be replaced";
+                    let remedy =
+                        "give the --wal-dir that this member was started with; without its log it must be replaced";
                     return Err(refused(format!("its raft log is missing from {}", log.display()), remedy));
                 }
                 identity
@@ -208,7 +209,8 @@ fn new_identity(config: &Config, incarnation: u64) -> Identity {
 fn check(identity: &Identity, config: &Config, root: &Path) -> Result<(), Error> {
     let default = Config::default();
     let refused = |reason: String| {
-        let remedy = "check --data-dir, --name and --initial-cluster-token; to found a new cluster use an empty directory";
+        let remedy =
+            "check --data-dir, --name and --initial-cluster-token; to found a new cluster use an empty directory";
         Error::Refused { path: root.to_owned(), reason, remedy }
     };
     if config.name != identity.name && config.name != default.name {

@@ -80,7 +80,11 @@ pub fn state(data: &[u8]) {
             let mut again = BytesMut::new();
             header.encode(&mut again);
             again.extend_from_slice(event);
-            assert_eq!(schema::HistoryHeader::decode(&again), Some((header, event)), "a header survives the round trip");
+            assert_eq!(
+                schema::HistoryHeader::decode(&again),
+                Some((header, event)),
+                "a header survives the round trip"
+            );
         }
         1 => {
             let Some((kv, (main, sub))) = schema::read_latest(row) else { return };

@@ -313,7 +313,10 @@ mod tests {
     #[tokio::test]
     async fn only_an_authority_with_a_scheme_is_replaced_however_the_bytes_arrive() {
         // What Go's encoder makes of http://127.0.0.1:2379, beginning with the Huffman code of `http://`.
-        let huffman = [&[0x86 + 9], &[0x9d, 0x29, 0xae, 0xe3, 0x0c, 0x10, 0x84, 0x21, 0x08, 0x42, 0x10, 0x84, 0x21, 0xff, 0xff][..]];
+        let huffman = [
+            &[0x86 + 9],
+            &[0x9d, 0x29, 0xae, 0xe3, 0x0c, 0x10, 0x84, 0x21, 0x08, 0x42, 0x10, 0x84, 0x21, 0xff, 0xff][..],
+        ];
         let huffman = huffman.concat();
         for bad in [plain(b"http://127.0.0.1:2379"), plain(b"https://h:1"), huffman] {
             for (flags, pad) in [(END_HEADERS, vec![]), (END_HEADERS | PRIORITY, vec![0, 0, 0, 0, 1])] {

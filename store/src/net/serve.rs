@@ -25,9 +25,9 @@ use tower::Service as _;
 
 use crate::config::{Config, Limits};
 
+use super::authority::Repaired;
 use super::connection::{Connection, Remote, Stream};
 use super::listener::{Bound, BoundSocket, Speaks};
-use super::authority::Repaired;
 use super::{Listener, Metrics, tls};
 
 /// Pause after an accept that failed for want of something (open files), so as not to spin.

@@ -15,9 +15,9 @@ use openraft::entry::RaftEntry;
 use openraft::vote::RaftLeaderId;
 
 use super::types::{
-    AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer,
-    StoredMembership, StreamAppendError, StreamAppendResult, TransferError, TransferRequest, TransferResponse, Vote,
-    VoteRequest, VoteResponse, log_id, term_of,
+    AppendRequest, AppendResponse, Entry, EntryPayload, LeaderId, LogId, Membership, Payload, Peer, StoredMembership,
+    StreamAppendError, StreamAppendResult, TransferError, TransferRequest, TransferResponse, Vote, VoteRequest,
+    VoteResponse, log_id, term_of,
 };
 
 const BLANK: u8 = 0;

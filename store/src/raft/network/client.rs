@@ -190,10 +190,7 @@ impl RaftNetworkV2<TypeConfig> for Network {
         &'s mut self,
         input: S,
         option: RPCOption,
-    ) -> openraft::base::BoxFuture<
-        's,
-        RpcResult<openraft::base::BoxStream<'s, RpcResult<StreamAppendResult>>>,
-    >
+    ) -> openraft::base::BoxFuture<'s, RpcResult<openraft::base::BoxStream<'s, RpcResult<StreamAppendResult>>>>
     where
         S: Stream<Item = AppendRequest> + OptionalSend + Unpin + 'static,
     {

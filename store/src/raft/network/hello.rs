@@ -66,9 +66,13 @@ pub(crate) enum Refused {
     Misdirected { wanted: u64, ours: u64 },
     #[error("member {0:x} calls itself")]
     Self_(u64),
-    #[error("member {member:x} calls from another data directory than the one the cluster knows: its disk was emptied or copied")]
+    #[error(
+        "member {member:x} calls from another data directory than the one the cluster knows: its disk was emptied or copied"
+    )]
     CallerReplaced { member: u64 },
-    #[error("this member's data directory is not the one the cluster knows for {member:x}: its disk was emptied or copied")]
+    #[error(
+        "this member's data directory is not the one the cluster knows for {member:x}: its disk was emptied or copied"
+    )]
     WeAreReplaced { member: u64 },
 }
 
