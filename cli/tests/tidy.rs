@@ -20,7 +20,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// Libraries that only some rooms may name: (in code, where).
 const ROOMS: &[(&str, &[&str])] = &[
-    ("openraft", &["store/src/raft/"]),
+    // Telemetry names libraries to silence them.
+    ("openraft", &["store/src/raft/", "cli/src/telemetry.rs"]),
     (
         "tonic::",
         &[
@@ -35,7 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("rocksdb::", &["store/src/engine/"]),
-    ("axum::", &["store/src/rpc/", "store/src/http/", "store/src/net", "store/src/store.rs"]),
+    ("axum::", &["store/src/rpc/", "store/src/http/", "store/src/net", "store/src/store.rs", "store/src/serving.rs"]),
     ("anyhow::", &["cli/", "chaos-tests/", "client/tests/", "client/examples/"]),
 ];
 

@@ -239,7 +239,7 @@ fn dial(config: &Config) -> Result<raft::Dial, Error> {
     Ok(Arc::new(move |url| match Url::parse(url) {
         Ok(url) => connector.channel(&url),
         // Every URL in the membership was checked when its cluster was founded; one that is none is never reached.
-        Err(_) => tonic::transport::Endpoint::from_static("http://0.0.0.0:0").connect_lazy(),
+        Err(_) => connector.channel(&Url::localhost(0)),
     }))
 }
 

@@ -357,14 +357,21 @@ fn error(operation: &'static str, error: rocksdb::Error) -> Error {
 /// Where a crashed process's files lie: what a test copies to see what a crash leaves.
 #[cfg(test)]
 pub(crate) fn copy_as_crashed(from: &Path, to: &Path) -> PathBuf {
-    std::fs::create_dir_all(to).expect("a folder for the copy");
-    for entry in std::fs::read_dir(from).expect("the folder lists") {
-        let entry = entry.expect("the folder lists");
-        if entry.file_name() != "LOCK" {
-            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a file is copied");
+    // Background work makes and removes files meanwhile: a copy counts only if the folder was the same before and after.
+    let names = || {
+        let entries = std::fs::read_dir(from).expect("the folder lists");
+        let names = entries.map(|entry| entry.expect("the folder lists").file_name()).filter(|name| name != "LOCK");
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    loop {
+        let before = names();
+        std::fs::create_dir_all(to).expect("a folder for the copy");
+        let copied = before.iter().try_for_each(|name| std::fs::copy(from.join(name), to.join(name)).map(drop));
+        if copied.is_ok() && names() == before {
+            return to.to_path_buf();
         }
+        std::fs::remove_dir_all(to).expect("a copy can be removed");
     }
-    to.to_path_buf()
 }
 
 #[cfg(test)]

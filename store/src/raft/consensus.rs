@@ -26,7 +26,10 @@ pub enum Unserved {
     /// No answer in etcd's budget (5 s + 2 × election timeout). A write may still happen.
     #[error("request timed out")]
     Timeout,
-    /// As above, and the leader changed meanwhile.
+    /// No leader was known in all that time, so that nothing was proposed.
+    #[error("context deadline exceeded")]
+    DeadlineExceeded,
+    /// No answer in time, and the leader changed meanwhile.
     #[error("request timed out, possibly due to previous leader failure")]
     TimeoutLeaderFailed,
     /// As above, and this member has lost the others.

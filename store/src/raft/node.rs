@@ -281,6 +281,8 @@ impl Node {
             let request = fairlead_proto::served::etcdserverpb::LeaseCheckpointRequest { checkpoints };
             if let Err(error) = self.propose(Command::LeaseCheckpoint(request)).await {
                 tracing::warn!(target: "lease", lease = %format_args!("{id:016x}"), %error, "checkpoint was not cleared");
+                // The next leader would give less than what was acknowledged here.
+                return None;
             }
         }
         Some(Some(renewed.ttl))
@@ -364,12 +366,12 @@ impl Consensus for Handle {
     }
 
     async fn read_barrier(&self) -> Result<(), Unserved> {
-        let before = self.named_leader();
         match tokio::time::timeout(self.budget(), self.barrier()).await {
             Ok(done) => done,
             Err(_) => {
                 self.metrics().server.read_indexes_failed_total.inc();
-                Err(self.timed_out(before))
+                // etcd gives a read no more precise reason.
+                Err(Unserved::Timeout)
             }
         }
     }
@@ -411,10 +413,12 @@ impl Node {
             return Err(Unserved::TooLarge);
         }
         let before = self.named_leader();
+        let led = self.parts.leader.borrow().is_some();
         let answer = self.queue.push(&command)?;
         match tokio::time::timeout(self.budget(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) if self.parts.shutdown.is_cancelled() => Err(Unserved::Stopped),
+            Ok(Err(_)) | Err(_) if !led && self.parts.leader.borrow().is_none() => Err(Unserved::DeadlineExceeded),
             Ok(Err(_)) | Err(_) => Err(self.timed_out(before)),
         }
     }

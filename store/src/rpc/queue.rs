@@ -17,7 +17,7 @@ use prost::Message;
 use tonic::Status;
 
 use super::kv::mismatched;
-use super::status::STOPPED;
+use super::status::{Known, STOPPED};
 use super::{Context, admission};
 use crate::apply::{Command, Outcome};
 use crate::quota;
@@ -121,7 +121,9 @@ pub(super) async fn run(ctx: &Context, txn: pb::TxnRequest) -> Result<Placed, St
     super::validate::txn(&txn, ctx.limits.txn_ops_max)?;
     admission::growth(ctx, quota::txn_cost(&txn)).await?;
     let applied = ctx.propose(Command::Txn(txn)).await?;
-    let response = match applied.outcome? {
+    // etcd's lock and election are clients of its own store: the code is lost on that way, the text is not.
+    let outcome = applied.outcome.map_err(|refusal| Status::unknown(Known::from(refusal).text));
+    let response = match outcome? {
         Outcome::Txn(response) => response,
         other => return Err(mismatched(&other)),
     };

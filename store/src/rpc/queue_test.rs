@@ -174,7 +174,7 @@ async fn a_waiter_whose_lease_ends_is_told_that_its_session_expired() {
 #[tokio::test]
 async fn a_lock_under_a_lease_that_is_none_is_refused() {
     let status = room().lock(99).await.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::NotFound, "etcdserver: requested lease not found"));
+    assert_eq!((status.code(), status.message()), (Code::Unknown, "etcdserver: requested lease not found"));
 }
 
 #[tokio::test]

@@ -19,6 +19,9 @@ pub struct Known {
     pub text: &'static str,
 }
 
+/// gRPC's own text, which etcd passes on without its prefix.
+pub const DEADLINE_EXCEEDED: Known = Known { code: Code::DeadlineExceeded, text: "context deadline exceeded" };
+
 impl From<Known> for Status {
     fn from(known: Known) -> Status {
         Status::new(known.code, known.text)
@@ -87,6 +90,7 @@ impl From<Unserved> for Known {
     fn from(unserved: Unserved) -> Known {
         match unserved {
             Unserved::Timeout => TIMEOUT,
+            Unserved::DeadlineExceeded => DEADLINE_EXCEEDED,
             Unserved::TimeoutLeaderFailed => TIMEOUT_DUE_TO_LEADER_FAIL,
             Unserved::TimeoutConnectionLost => TIMEOUT_DUE_TO_CONNECTION_LOST,
             Unserved::LeaderChanged => LEADER_CHANGED,

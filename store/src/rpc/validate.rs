@@ -1,8 +1,8 @@
 //! Checks that need no state: what a request must be before anything is done for it.
 //!
 //! Promises: refuses exactly what etcd refuses, with its error, in its order; costs no more than a sort of the request.
-//! One thing is stricter: a delete up to "\0" (no upper end) covers the puts above it in the same transaction, which
-//! etcd's interval tree overlooks.
+//! That includes what etcd overlooks: its interval tree takes an end of "\0" (no upper end) as an ordinary key, so that a
+//! put above the start of such a delete is accepted in the same transaction.
 //! Does not: look at leases, revisions or sizes (`apply`, `mvcc` and `admission` do).
 //! Source: etcd `server/etcdserver/api/v3rpc/key.go`.
 
@@ -154,11 +154,10 @@ struct Ranges {
 }
 
 impl Ranges {
-    /// Adds etcd's notation: no end is one key, an end of "\0" no upper end.
+    /// Adds what etcd's check sees: no end is one key; an end of "\0" is an ordinary key, and so an empty range.
     fn insert(&mut self, key: &Bytes, range_end: &Bytes) {
         match range_end.as_ref() {
             b"" => self.add(key.clone(), Some([&key[..], b"\0"].concat().into())),
-            b"\0" => self.add(key.clone(), None),
             end if end > &key[..] => self.add(key.clone(), Some(range_end.clone())),
             _ => {}
         }
