@@ -120,7 +120,9 @@ fn by_creation(prefix: &Bytes, order: SortOrder, max_create_revision: i64) -> pb
 pub(super) async fn run(ctx: &Context, txn: pb::TxnRequest) -> Result<Placed, Status> {
     super::validate::txn(&txn, ctx.limits.txn_ops_max)?;
     admission::growth(ctx, quota::txn_cost(&txn)).await?;
-    let applied = ctx.propose(Command::Txn(txn)).await?;
+    let command = Command::Txn(txn);
+    admission::size(ctx, &command)?;
+    let applied = ctx.consensus.propose(command).await?;
     // etcd's lock and election are clients of its own store: the code is lost on that way, the text is not.
     let outcome = applied.outcome.map_err(|refusal| Status::unknown(Known::from(refusal).text));
     let response = match outcome? {
