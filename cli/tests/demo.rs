@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A real etcd, Debian's.
-const ETCD: &str = "/usr/bin/etcd";
+/// The longest wait for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Demo {
@@ -25,7 +24,7 @@ struct Demo {
 impl Demo {
     fn start(args: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_fairlead"))
-            .args(["demo", "--store-binary", ETCD])
+            .args(["demo"])
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

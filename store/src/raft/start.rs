@@ -207,6 +207,7 @@ pub async fn start(
     let raft = Raft::build(member, raft_config, factory, log_store, machine).await;
     let raft = raft.map_err(|error| Error::Raft(error.to_string()))?;
 
+    let engine = Arc::clone(&opened.state);
     let (leader, follow_leader) = watch::channel(None);
     let (leading, follow_leading) = watch::channel(None);
     let parts = Parts {
@@ -232,6 +233,7 @@ pub async fn start(
     let followed = leader::Followed { leader, leading };
     tasks.spawn(leader::follow(Arc::clone(&node), followed, shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
+    tasks.spawn(watchdog::watch_engine(engine, shutdown.clone()));
     tasks.spawn(watchdog::watch(Arc::clone(&node), shutdown));
     Ok(Running { handle: Handle(node), exporter, tasks, log: opened.log })
 }

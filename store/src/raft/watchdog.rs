@@ -1,17 +1,19 @@
-//! The watchdog: a member whose raft core is dead must not go on answering.
+//! The watchdog: a member whose raft core or engine is dead must not go on answering.
 //!
 //! openraft keeps serving stale metrics after a panic or a storage error in its core; peers and clients would wait on a
 //! member that only looks alive.
 
 use openraft::async_runtime::watch::WatchReceiver;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::node::Node;
+use super::state_dir::StateDir;
 
 /// The line that tests and operators look for.
-pub(crate) const MARKER: &str = "raft core is dead: this member ends";
+pub(crate) const MARKER: &str = "raft or its state is dead: this member ends";
 
 /// Ends the process when openraft's core has ended outside a shutdown.
 pub(super) async fn watch(node: Arc<Node>, shutdown: CancellationToken) {
@@ -30,6 +32,25 @@ pub(super) async fn watch(node: Arc<Node>, shutdown: CancellationToken) {
             changed = metrics.changed() => if changed.is_err() {
                 return end("its task has gone", &shutdown);
             }
+        }
+    }
+}
+
+/// How often the engine is asked: nothing tells of an error of its background work.
+const ENGINE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Ends the process when the engine has met an error in the background that is not about space: it takes no more writes.
+pub(super) async fn watch_engine(state: Arc<StateDir>, shutdown: CancellationToken) {
+    let mut ticks = tokio::time::interval(ENGINE_CHECK_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Some(error) = state.engine().background_error() {
+            return end(&error.to_string(), &shutdown);
         }
     }
 }
