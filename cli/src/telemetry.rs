@@ -24,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::etcd_flags::{LogFormat, LogLevel, LogOutput, Logging};
 
 /// Libraries whose own tale is told only from warnings on; `FAIRLEAD_LOG` changes that.
-const LIBRARIES: [&str; 8] = ["axum", "h2", "hyper", "hyper_util", "openraft", "rustls", "tonic", "tower"];
+const LIBRARIES: [&str; 7] = ["axum", "h2", "hyper", "hyper_util", "rustls", "tonic", "tower"];
 
 /// Starts logging for the whole process.
 ///
@@ -41,7 +41,9 @@ pub(crate) fn start(logging: &Logging) -> anyhow::Result<()> {
         Ok(text) => text.parse::<Targets>().context("FAIRLEAD_LOG is not of the form target=level,…")?,
         Err(_) => {
             let quiet = LIBRARIES.map(|library| (library, level.min(LevelFilter::WARN)));
-            Targets::new().with_default(level).with_targets(quiet)
+            // openraft warns of every call that a lost peer does not answer; we tell who leads and who is lost.
+            let raft = ("openraft", level.min(LevelFilter::ERROR));
+            Targets::new().with_default(level).with_targets(quiet).with_targets([raft])
         }
     };
     let sinks = logging.outputs.iter().map(Sink::open).collect::<anyhow::Result<Vec<_>>>()?;

@@ -6,6 +6,7 @@
 //! not be filled is removed. Source: etcd `etcdutl/snapshot/v3_snapshot.go`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -13,6 +14,7 @@ use crate::apply::meta;
 use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::engine::{self, Batch, Family};
+use crate::log::{self, Log, LogId, RealDisk};
 use crate::raft::{self, OpenEngine};
 use crate::snapshot_file::{self, Summary};
 
@@ -37,6 +39,12 @@ pub enum Error {
     /// The state's folder cannot be made.
     #[error(transparent)]
     Raft(#[from] raft::Error),
+    /// The log cannot be made.
+    #[error("the raft log cannot be made")]
+    Log(#[from] log::Error),
+    /// No runtime could be started for writing the log.
+    #[error("cannot start a runtime")]
+    Runtime(#[source] std::io::Error),
 }
 
 /// Fills the data directory that `config` names (`data_dir`, `name`, `initial_cluster`, token) from the file at `snapshot`.
@@ -61,6 +69,19 @@ pub fn restore(snapshot: &Path, config: &Config, engine: OpenEngine) -> Result<S
     restored
 }
 
+/// An empty log that begins behind the restored state.
+fn found_log(folder: &Path, index: u64) -> Result<(), Error> {
+    let opened = RealDisk::new(folder, true);
+    let disk = opened.map_err(|source| log::Error::Io { operation: "probe", path: folder.to_owned(), source })?;
+    let log = Log::open(folder, Arc::new(disk), log::Config::default(), log::Metrics::default())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Error::Runtime)?;
+    runtime.block_on(async {
+        log.reset(LogId { term: 0, index }).await?;
+        log.close().await;
+        Ok(())
+    })
+}
+
 fn fill(snapshot: &Path, config: &Config, engine: OpenEngine) -> Result<Summary, Error> {
     // Before anything is made: a damaged file must leave nothing.
     snapshot_file::verify(snapshot)?;
@@ -79,5 +100,6 @@ fn fill(snapshot: &Path, config: &Config, engine: OpenEngine) -> Result<Summary,
     batch.put(Family::Meta, Bytes::from_static(meta::MEMBERSHIP), raft::restored_membership(index, members));
     engine.write(batch)?;
     engine.flush()?;
+    found_log(&dir.log, index)?;
     Ok(summary)
 }

@@ -89,8 +89,9 @@ pub(crate) async fn follow(node: Arc<Node>, followed: Followed, shutdown: Cancel
         let belief = believe(&node);
         node.heard().silent.store(belief.leader.is_none(), Ordering::Release);
         let believed = belief.leader.map(MemberId);
-        leader.send_if_modified(|known| std::mem::replace(known, believed) != believed);
-        node.note_leader(believed);
+        if leader.send_if_modified(|known| std::mem::replace(known, believed) != believed) {
+            node.note_leader(believed);
+        }
         if believed.is_some() && seen != believed {
             seen = believed;
             node.metrics().server.leader_changes_seen_total.inc();

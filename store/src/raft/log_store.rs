@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -14,6 +15,9 @@ use crate::log::{self, Log};
 
 /// Bytes of entries read for one append to a peer, and for one step of apply.
 const READ_BYTES_MAX: usize = 1 << 20;
+
+/// How long a replication stream that was given up may take to notice.
+const GIVEN_UP_MAX: Duration = Duration::from_secs(5);
 
 /// The log, as openraft reads and writes it.
 #[derive(Clone)]
@@ -83,7 +87,14 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
-        self.read(start, end).await
+        let read = self.read(start, end).await;
+        if self.log.state().purged.is_some_and(|purged| purged.index >= start) {
+            // openraft purges nothing that a live stream still sends: this one has been given up, and is about to be
+            // dropped at this await. Its error would end the leader.
+            tracing::warn!(target: "raft", start, "a stream that was given up asked for purged entries");
+            tokio::time::sleep(GIVEN_UP_MAX).await;
+        }
+        read
     }
 
     async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend

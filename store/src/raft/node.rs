@@ -150,6 +150,11 @@ impl Node {
     }
 
     pub(super) fn note_leader(&self, leader: Option<MemberId>) {
+        let term = self.raft().metrics().borrow_watched().current_term;
+        match leader {
+            Some(leader) => tracing::info!(target: "raft", %leader, term, "a leader is known"),
+            None => tracing::warn!(target: "raft", term, "no leader has been heard within its lease"),
+        }
         let server = &self.parts.metrics.server;
         server.has_leader.set(i64::from(leader.is_some()));
         server.is_leader.set(i64::from(leader == Some(MemberId(self.identity().member))));

@@ -44,6 +44,18 @@ pub enum Error {
         /// [`super::VERSION`].
         known: u32,
     },
+    /// The file's own form is known, but what its records mean is not.
+    #[error(
+        "snapshot file {file} holds a state of form {found:?}, this binary knows {known:?}: use the version that wrote it"
+    )]
+    StateForm {
+        /// The file.
+        file: String,
+        /// What it says.
+        found: String,
+        /// What this binary writes.
+        known: String,
+    },
     /// A newer binary wrote it: it holds what this one could not keep.
     #[error(
         "snapshot file {file} has a family of keys unknown to this binary ({name:?}): use the version that wrote it, or a newer one"

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Mutex;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -11,20 +10,14 @@ use proptest::prelude::*;
 use super::frame::{FrameWriter, Kind};
 use super::header::Footer;
 use super::*;
-use crate::engine::{self, Batch, Direction, Engine, Family, Op, Snapshot, Visit};
+use crate::engine::mem::MemEngine;
+use crate::engine::rocks::{self, RocksEngine};
+use crate::engine::schema::{FORMAT, META_FORMAT};
+use crate::engine::{self, Batch, Direction, Engine, Family, Snapshot, Visit};
 
 type Rows = BTreeMap<(Family, Bytes), Bytes>;
 
-/// The smallest engine that can be written to and scanned.
-#[derive(Default)]
-struct Map {
-    rows: Mutex<Rows>,
-    flushed: Mutex<Rows>,
-    /// Writes fail once this many have been done.
-    writes_max: Option<usize>,
-    writes: Mutex<usize>,
-}
-
+/// A frozen state of just these rows.
 struct Frozen(Rows);
 
 impl Snapshot for Frozen {
@@ -50,60 +43,6 @@ impl Snapshot for Frozen {
     }
 }
 
-impl Engine for Map {
-    fn snapshot(&self) -> Box<dyn Snapshot + '_> {
-        Box::new(Frozen(self.rows.lock().unwrap().clone()))
-    }
-
-    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, engine::Error> {
-        self.snapshot().get(family, key)
-    }
-
-    fn get_many(&self, family: Family, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, engine::Error> {
-        keys.iter().map(|key| self.get(family, key)).collect()
-    }
-
-    fn write(&self, batch: Batch) -> Result<(), engine::Error> {
-        let mut writes = self.writes.lock().unwrap();
-        *writes += 1;
-        if self.writes_max.is_some_and(|max| *writes > max) {
-            return Err(engine::Error::NoSpace { operation: "writing" });
-        }
-        for op in batch.ops {
-            let Op::Put(family, key, value) = op else { panic!("loading only puts") };
-            self.rows.lock().unwrap().insert((family, key), value);
-        }
-        Ok(())
-    }
-
-    fn flush(&self) -> Result<(), engine::Error> {
-        *self.flushed.lock().unwrap() = self.rows.lock().unwrap().clone();
-        Ok(())
-    }
-
-    fn get_durable(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, engine::Error> {
-        Ok(self.flushed.lock().unwrap().get(&(family, Bytes::copy_from_slice(key))).cloned())
-    }
-
-    fn drop_files(&self, _: Family, _: &[u8], _: &[u8]) -> Result<(), engine::Error> {
-        Ok(())
-    }
-
-    fn compact_soon(&self, _: Family, _: &[u8], _: &[u8]) {}
-
-    fn disk_bytes(&self) -> u64 {
-        0
-    }
-
-    fn checkpoint(&self, _: &Path) -> Result<(), engine::Error> {
-        Ok(())
-    }
-
-    fn background_error(&self) -> Option<engine::Error> {
-        None
-    }
-}
-
 fn header() -> Header {
     Header {
         cluster: 0x00c0_ffee,
@@ -126,6 +65,12 @@ fn small() -> Rows {
         (Family::LeaseKeys, "l1a", ""),
         (Family::Meta, "applied", "3,42"),
     ])
+}
+
+/// An empty one of each kind, below `folder`.
+fn engines(folder: &Path) -> [Box<dyn Engine>; 2] {
+    let rocks = RocksEngine::open(&folder.join("rocks"), &rocks::Config::default()).expect("opened");
+    [Box::new(MemEngine::new()), Box::new(rocks)]
 }
 
 fn written(rows: &Rows) -> (Vec<u8>, Summary) {
@@ -341,12 +286,42 @@ fn a_created_file_verifies_and_loads_into_an_empty_engine() {
     assert_eq!(verify(&path).expect("sound"), summary);
     assert_eq!(read_header(&path).expect("sound"), header());
 
-    let engine = Map::default();
-    assert_eq!(load(&path, &engine).expect("loaded"), summary);
-    assert_eq!(*engine.flushed.lock().unwrap(), small(), "and it is durable");
+    for engine in engines(folder.path()) {
+        assert_eq!(load(&path, &*engine).expect("loaded"), summary);
+        for ((family, key), value) in small() {
+            assert_eq!(engine.get_durable(family, &key).expect("read"), Some(value), "{family:?}");
+        }
+        let refused = load(&path, &*engine).expect_err("the engine is not empty any more");
+        assert!(matches!(refused, Error::NotEmpty { family: "latest" }), "{refused}");
+    }
+}
 
-    let refused = load(&path, &engine).expect_err("the engine is not empty any more");
-    assert!(matches!(refused, Error::NotEmpty { family: "latest" }), "{refused}");
+#[test]
+fn an_engines_own_state_loads_into_another_engine() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.snap");
+    let engine = MemEngine::new();
+    let mut batch = Batch::default();
+    batch.put(Family::Latest, &b"k"[..], &b"v"[..]);
+    engine.write(batch).expect("written");
+    let summary = create(&*engine.snapshot(), &header(), &path).expect("created");
+    assert_eq!(summary.records_of(Family::Meta), 1, "the stamp of the state's form");
+    for engine in engines(folder.path()) {
+        assert_eq!(load(&path, &*engine).expect("loaded"), summary);
+    }
+}
+
+#[test]
+fn a_state_of_another_form_is_refused_before_it_gets_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("s.snap");
+    let later = rows([(Family::Meta, "format", "fairlead state 99")]);
+    create(&Frozen(later), &header(), &path).expect("created");
+    for engine in engines(folder.path()) {
+        let refused = load(&path, &*engine).expect_err("another form");
+        assert!(matches!(&refused, Error::StateForm { found, .. } if found == "fairlead state 99"), "{refused}");
+        assert_eq!(engine.get(Family::Meta, META_FORMAT).expect("read").as_deref(), Some(FORMAT));
+    }
 }
 
 #[test]
@@ -373,15 +348,6 @@ fn a_failed_creation_leaves_the_older_file_and_nothing_else() {
     assert!(matches!(create(&Broken, &header(), &path), Err(Error::Engine(_))));
     assert_eq!(verify(&path).expect("sound"), summary);
     assert_eq!(std::fs::read_dir(folder.path()).expect("listed").count(), 1);
-}
-
-#[test]
-fn an_engine_without_space_is_told_apart_from_a_damaged_file() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("s.snap");
-    create(&Frozen(small()), &header(), &path).expect("created");
-    let engine = Map { writes_max: Some(2), ..Map::default() };
-    assert!(matches!(load(&path, &engine), Err(Error::Engine(engine::Error::NoSpace { .. }))));
 }
 
 #[test]

@@ -2,6 +2,10 @@
 //!
 //! openraft waits for ever on a stream that hangs while heartbeats pass, so each outstanding reply has a deadline here, and
 //! a late one ends the stream: openraft then probes afresh. An idle stream has none.
+//!
+//! The requests end with the replies. The transport keeps a request stream for as long as its connection lives, and each of
+//! openraft's streams reads from the state that all of them share: one that was polled after openraft had given it up would
+//! steal its successor's entries, or ask the log for entries that were purged meanwhile, which ends the leader.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,6 +16,7 @@ use futures::{Stream, StreamExt, stream};
 use openraft::base::BoxStream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use super::super::types::{AppendRequest, StreamAppendResult};
@@ -53,22 +58,26 @@ pub(super) async fn pipelined<'s>(
 ) -> RpcResult<BoxStream<'s, RpcResult<StreamAppendResult>>> {
     let outstanding = Arc::new(Outstanding::default());
     let sent = Arc::clone(&outstanding);
-    let frames = input.map(move |request| {
+    let over = CancellationToken::new();
+    let frames = input.take_until(over.clone().cancelled_owned()).map(move |request| {
         sent.push();
         Frame { body: wire::encode_append(&request) }
     });
+    let over = over.drop_guard();
     let opened = tokio::time::timeout(deadline, client.stream_append(frames)).await;
     let replies = match opened {
         Ok(Ok(response)) => response.into_inner(),
         Ok(Err(status)) => return Err(unreachable(status.message())),
         Err(_) => return Err(unreachable("append stream did not open in time")),
     };
-    let state = Some((replies, outstanding));
+    let state = Some((replies, outstanding, over));
     Ok(Box::pin(stream::unfold(state, move |state| async move {
-        let (mut replies, outstanding) = state?;
+        let (mut replies, outstanding, over) = state?;
         let reply = next_reply(&mut replies, &outstanding, deadline).await?;
         let go_on = matches!(reply, Ok(Ok(_)));
-        Some((reply, go_on.then_some((replies, outstanding))))
+        // Otherwise the guard goes before openraft sees the error and may purge.
+        let rest = go_on.then_some((replies, outstanding, over));
+        Some((reply, rest))
     })))
 }
 
