@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::Raft;
-use openraft::async_runtime::watch::WatchReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -232,6 +231,7 @@ pub async fn start(
     let mut tasks = JoinSet::new();
     let followed = leader::Followed { leader, leading };
     tasks.spawn(leader::follow(Arc::clone(&node), followed, shutdown.clone()));
+    tasks.spawn(network::members::follow(node.peers().clone(), node.raft().clone(), shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
     tasks.spawn(watchdog::watch_engine(engine, shutdown.clone()));
     tasks.spawn(watchdog::watch(Arc::clone(&node), shutdown));
@@ -273,8 +273,6 @@ impl Running {
                 Err(error) => return Err(failed(&error)),
             }
         }
-        let known = raft.metrics().borrow_watched().membership_config.clone();
-        self.handle.peers().learn(known.nodes());
         Ok(())
     }
 

@@ -165,6 +165,14 @@ impl Member {
     /// # Errors
     /// When it runs already, or cannot be started.
     pub fn spawn(&self) -> Result<(), Error> {
+        self.spawn_with(&[])
+    }
+
+    /// As [`spawn`](Self::spawn), with flags of this run alone behind the member's own, which they override.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_with(&self, flags: &[&str]) -> Result<(), Error> {
         let mut run = self.run.lock().unwrap_or_else(PoisonError::into_inner);
         if run.as_ref().is_some_and(|run| !matches!(*run.progress.borrow(), Progress::Ended(_))) {
             return Err(Error::WrongState { member: self.name.clone(), state: "running" });
@@ -174,6 +182,7 @@ impl Member {
             .target
             .command()
             .args(&self.args)
+            .args(flags)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -9,6 +9,7 @@ mod append;
 mod client;
 mod forward;
 mod hello;
+pub(crate) mod members;
 mod server;
 mod snapshot;
 
