@@ -59,7 +59,12 @@ pub(super) async fn pipelined<'s>(
     let outstanding = Arc::new(Outstanding::default());
     let sent = Arc::clone(&outstanding);
     let over = CancellationToken::new();
-    let frames = input.take_until(over.clone().cancelled_owned()).map(move |request| {
+    let mut requests = Box::pin(input.take_until(over.clone().cancelled_owned()).peekable());
+    // openraft backs off in the request stream: a call that failed before it asked for one would be tried again at once.
+    if requests.as_mut().peek().await.is_none() {
+        return Ok(Box::pin(stream::empty()));
+    }
+    let frames = requests.map(move |request| {
         sent.push();
         Frame { body: wire::encode_append(&request) }
     });
