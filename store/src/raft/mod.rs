@@ -17,6 +17,7 @@ mod network;
 mod node;
 mod proposer;
 mod read_index;
+mod receiving;
 mod snapshot;
 mod start;
 mod state_dir;

@@ -16,8 +16,9 @@ use super::answers::Answers;
 use super::consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
 use super::leader::Heard;
 use super::network::{Forwarded, Identity, Incarnations, Peers};
-use super::proposer::{self, Queue};
+use super::proposer::{self, Pending, Queue};
 use super::read_index::{Attempt, Rounds};
+use super::receiving::{Incoming, Receiving};
 use super::snapshot::{SnapshotData, Staging};
 use super::state_dir::StateDir;
 use super::state_machine::StateMachine;
@@ -135,12 +136,6 @@ impl Node {
         let advice = "restore the disk, or remove this member from the cluster and add it anew";
         *self.fatal.lock().expect("no holder panics") = Some(format!("{reason}; {advice}"));
         self.parts.shutdown.cancel();
-    }
-
-    /// Commands that wait to be applied.
-    #[must_use]
-    pub fn proposals_pending(&self) -> usize {
-        self.queue.pending()
     }
 
     pub(super) fn heard_leader(&self, vote: &Vote) {
@@ -308,23 +303,18 @@ impl Node {
         let turn = Arc::clone(&self.incoming).acquire_owned().await.map_err(std::io::Error::other)?;
         tracing::info!(target: "raft", peer = %format_args!("{from:x}"), "receiving a snapshot");
         let staging = Staging::create(&self.parts.incoming)?;
-        Ok(Incoming { staging, from, started: std::time::Instant::now(), _turn: turn })
+        let receiving = Receiving::new(&self.parts.metrics.network, from);
+        Ok(Incoming { staging, receiving, _turn: turn })
     }
 
     /// Installs what was received, and answers with this member's vote.
     pub(super) async fn install_snapshot(&self, vote: Vote, incoming: Incoming) -> std::io::Result<Vote> {
-        let label = format!("{:x}", incoming.from);
-        let network = &self.parts.metrics.network;
-        let installed = self.fill_and_install(vote, incoming.staging).await;
+        let Incoming { staging, receiving, _turn } = incoming;
+        let installed = self.fill_and_install(vote, staging).await;
         match &installed {
-            Ok(_) => {
-                network.snapshot_receive_success.with_label_values(&[&label]).inc();
-                let seconds = incoming.started.elapsed().as_secs_f64();
-                network.snapshot_receive_total_duration_seconds.with_label_values(&[&label]).observe(seconds);
-            }
+            Ok(_) => receiving.succeeded(&self.parts.metrics.disk),
             Err(error) => {
-                network.snapshot_receive_failures.with_label_values(&[&label]).inc();
-                tracing::warn!(target: "raft", peer = label, %error, "snapshot was not installed");
+                tracing::warn!(target: "raft", peer = receiving.label(), %error, "snapshot was not installed")
             }
         }
         installed
@@ -335,20 +325,6 @@ impl Node {
         let snapshot = openraft::Snapshot { meta, snapshot: SnapshotData::Staged(generation) };
         let response = self.raft().install_full_snapshot(vote, snapshot).await.map_err(std::io::Error::other)?;
         Ok(response.vote)
-    }
-}
-
-/// A snapshot that is being received.
-pub(super) struct Incoming {
-    staging: Staging,
-    from: u64,
-    started: std::time::Instant,
-    _turn: tokio::sync::OwnedSemaphorePermit,
-}
-
-impl Incoming {
-    pub(super) async fn write(&mut self, piece: Bytes) -> std::io::Result<()> {
-        self.staging.write(piece).await
     }
 }
 
@@ -419,9 +395,13 @@ impl Node {
         }
         let before = self.named_leader();
         let led = self.parts.leader.borrow().is_some();
+        let pending = Pending::new(&self.parts.metrics.server);
         let answer = self.queue.push(&command)?;
         match tokio::time::timeout(self.budget(), answer).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => {
+                pending.answered();
+                answer
+            }
             Ok(Err(_)) if self.parts.shutdown.is_cancelled() => Err(Unserved::Stopped),
             Ok(Err(_)) | Err(_) if !led && self.parts.leader.borrow().is_none() => Err(Unserved::DeadlineExceeded),
             Ok(Err(_)) | Err(_) => Err(self.timed_out(before)),

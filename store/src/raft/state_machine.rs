@@ -141,7 +141,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder { state: Arc::clone(&self.state), meta: self.meta(), built: Arc::clone(&self.built) }
+        let (state, built) = (Arc::clone(&self.state), Arc::clone(&self.built));
+        Builder { state, meta: self.meta(), built, disk: self.metrics.disk.clone() }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
@@ -150,7 +151,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         self.metrics.server.snapshot_apply_in_progress_total.set(1);
         fail::fail_point!("raftBeforeApplySnap");
+        let timer = self.metrics.disk.snap_db_fsync_duration_seconds.start_timer();
         let engine = self.state.publish(generation).map_err(io::Error::other)?;
+        timer.observe_duration();
         fail::fail_point!("raftAfterApplySnap");
         self.applier.replace_engine(engine).map_err(fatal)?;
         (self.last_applied, self.membership) = read_state(&self.state)?;

@@ -11,6 +11,7 @@ use futures::stream::BoxStream;
 use pb::kv_server::Kv;
 use pb::range_request::{SortOrder, SortTarget};
 use pb::request_op::Request as Op;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::phases::{Phase, Phases};
@@ -40,7 +41,11 @@ impl KvService {
         }
         phases.enter(Phase::Read);
         let large = is_large(&r, self.ctx.limits.read_inline_keys_max);
+        let begun = Instant::now();
         let (revision, ranged) = self.ctx.read(large, move |view| (view.revision(), view.range(&r))).await?;
+        let success = if ranged.is_ok() { "true" } else { "false" };
+        let durations = &self.ctx.metrics.server.range_duration_seconds;
+        durations.with_label_values(&[success]).observe(begun.elapsed().as_secs_f64());
         let ranged = ranged?;
         let header = Some(self.ctx.header(revision));
         Ok(pb::RangeResponse { header, kvs: ranged.kvs, more: ranged.more, count: ranged.count })
@@ -56,7 +61,13 @@ impl KvService {
         let large = ranges(&r).any(|range| range.is_some_and(|range| is_large(range, keys_max)))
             || r.compare.iter().any(|compare| !compare.range_end.is_empty());
         let (revision, response) = self.ctx.read(large, move |view| (view.revision(), view.txn(&r))).await?;
-        Ok(pb::TxnResponse { header: Some(self.ctx.header(revision)), ..response? })
+        let response = response?;
+        let mvcc = &self.ctx.metrics.mvcc;
+        mvcc.range_total.inc_by(response.responses.len() as u64);
+        if response.responses.len() > 1 {
+            mvcc.txn_total.inc();
+        }
+        Ok(pb::TxnResponse { header: Some(self.ctx.header(revision)), ..response })
     }
 
     async fn compacted(&self, r: pb::CompactionRequest, phases: &mut Phases) -> Result<pb::CompactionResponse, Status> {

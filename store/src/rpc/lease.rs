@@ -148,7 +148,9 @@ impl KeepAlive {
     async fn next(&mut self) -> Result<Option<pb::LeaseKeepAliveResponse>, Status> {
         let KeepAlive { ctx, requests, leaderless } = self;
         let renewal = async {
-            let Some(request) = requests.next().await.transpose()? else { return Ok(None) };
+            let request = requests.next().await.transpose();
+            let request = request.inspect_err(|status| ctx.stream_failed("lease-keepalive", status))?;
+            let Some(request) = request else { return Ok(None) };
             // The revision before the renewal: what the client reads at it was not deleted by this lease's end.
             let header = Some(ctx.header(ctx.mvcc.revision()));
             let renewed = ctx.consensus.renew_lease(request.id).await?;

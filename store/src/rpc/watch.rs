@@ -119,7 +119,12 @@ impl Session {
             };
             match happened {
                 Happened::Requested(None) => self.half_closed = true,
-                Happened::Requested(Some(request)) => self.requested(request.map_err(ended)?),
+                Happened::Requested(Some(request)) => {
+                    self.requested(request.map_err(|status| {
+                        self.ctx.stream_failed("watch", &status);
+                        ended(status)
+                    })?);
+                }
                 Happened::Came(output) => self.came(output).await?,
                 Happened::Ticked => self.watchers.tick(),
             }
