@@ -3,7 +3,9 @@
 //! [`cluster::process`] starts members of Fairlead or of a real etcd on loopback and kills, pauses, ends and restarts them;
 //! [`cluster::proxy`] stands on every link between members and breaks it on request. The suites that use them are in `tests/`;
 //! `fairlead demo` uses them as a library.
+//! [`page`] reads their metrics.
 //! Does not: know what a correct answer is (the tests do), nor reach into a member (what it does to one, it does from outside).
 
 pub mod cluster;
+pub mod page;
 pub mod traffic;

@@ -211,6 +211,7 @@ impl Applying<'_> {
     /// # Errors
     /// [`Error`]; the member must end.
     pub fn entry(&mut self, term: u64, index: u64, mut body: Bytes) -> Result<Answers, Error> {
+        fail::fail_point!("beforeApplyOneEntryNormal");
         let bad = |source| Error::Command { term, index, source };
         let (id, count) = command::decode_header(&mut body).map_err(bad)?;
         let mut answers = Vec::with_capacity(count.min(4096) as usize);

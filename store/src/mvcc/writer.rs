@@ -209,6 +209,7 @@ impl<'w> Group<'w> {
         if revision > state.revision {
             return Ok(Err(Refusal::FutureRevision));
         }
+        fail::fail_point!("compactBeforeCommitScheduledCompact");
         let (written, live) = self.account_at(revision)?;
         let state = self.state_mut();
         state.compaction =
@@ -247,6 +248,9 @@ impl<'w> Group<'w> {
         *self.committed = state;
         self.headers_are_ahead = false;
         self.shared.publish(&state, compacted);
+        if compacted {
+            fail::fail_point!("compactAfterCommitScheduledCompact");
+        }
         Ok(mem::take(&mut self.group.events))
     }
 

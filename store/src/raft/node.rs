@@ -23,6 +23,7 @@ use super::snapshot::{SnapshotData, Staging};
 use super::state_dir::StateDir;
 use super::state_machine::StateMachine;
 use super::timing::Timing;
+use super::trace::Trace;
 use super::types::{TypeConfig, Vote};
 use crate::apply::{Applied, Command, Tables};
 use crate::metrics::Metrics;
@@ -277,9 +278,10 @@ impl Node {
         let renewed = self.tables().lessor.lock().expect("no holder panics").renew(id, Instant::now());
         let Some(renewed) = renewed else { return Some(None) };
         if renewed.clears_checkpoint {
+            fail::fail_point!("beforeCheckpointInLeaseRenew");
             let checkpoints = vec![fairlead_proto::served::etcdserverpb::LeaseCheckpoint { id, remaining_ttl: 0 }];
             let request = fairlead_proto::served::etcdserverpb::LeaseCheckpointRequest { checkpoints };
-            if let Err(error) = self.propose(Command::LeaseCheckpoint(request)).await {
+            if let Err(error) = self.propose(Command::LeaseCheckpoint(request), &Trace::default()).await {
                 tracing::warn!(target: "lease", lease = %format_args!("{id:016x}"), %error, "checkpoint was not cleared");
                 // The next leader would give less than what was acknowledged here.
                 return None;
@@ -343,7 +345,11 @@ impl std::ops::Deref for Handle {
 #[tonic::async_trait]
 impl Consensus for Handle {
     async fn propose(&self, command: Command) -> Result<Applied, Unserved> {
-        self.0.propose(command).await
+        self.0.propose(command, &Trace::default()).await
+    }
+
+    async fn propose_traced(&self, command: Command, trace: &Trace) -> Result<Applied, Unserved> {
+        self.0.propose(command, trace).await
     }
 
     async fn read_barrier(&self) -> Result<(), Unserved> {
@@ -389,14 +395,14 @@ impl Consensus for Handle {
 }
 
 impl Node {
-    async fn propose(&self, command: Command) -> Result<Applied, Unserved> {
+    async fn propose(&self, command: Command, trace: &Trace) -> Result<Applied, Unserved> {
         if command.body_len() > self.parts.request_bytes_max {
             return Err(Unserved::TooLarge);
         }
         let before = self.named_leader();
         let led = self.parts.leader.borrow().is_some();
         let pending = Pending::new(&self.parts.metrics.server);
-        let answer = self.queue.push(&command)?;
+        let answer = self.queue.push(&command, trace)?;
         match tokio::time::timeout(self.budget(), answer).await {
             Ok(Ok(answer)) => {
                 pending.answered();

@@ -19,6 +19,7 @@ use super::answers::Waiter;
 use super::consensus::Unserved;
 use super::network::Forwarded;
 use super::node::Node;
+use super::trace::{Progress, Trace};
 use super::types::Payload;
 use crate::apply::{Applied, Command, HEADER_BYTES, encode_header};
 use crate::metrics::Server;
@@ -33,11 +34,12 @@ const RETRY_MAX: Duration = Duration::from_millis(100);
 struct Pack {
     entry: BytesMut,
     waiters: Vec<Waiter>,
+    progress: Arc<Progress>,
 }
 
 impl Pack {
     fn new() -> Self {
-        Self { entry: BytesMut::zeroed(HEADER_BYTES), waiters: Vec::new() }
+        Self { entry: BytesMut::zeroed(HEADER_BYTES), waiters: Vec::new(), progress: Arc::default() }
     }
 }
 
@@ -62,7 +64,11 @@ impl Queue {
     }
 
     /// Queues a command; the receiver gets its answer.
-    pub(crate) fn push(&self, command: &Command) -> Result<oneshot::Receiver<Result<Applied, Unserved>>, Unserved> {
+    pub(crate) fn push(
+        &self,
+        command: &Command,
+        trace: &Trace,
+    ) -> Result<oneshot::Receiver<Result<Applied, Unserved>>, Unserved> {
         let (waiter, answer) = oneshot::channel();
         let mut packs = self.packs.lock().expect("no holder panics");
         let bytes = command.body_len() + 5;
@@ -77,6 +83,7 @@ impl Queue {
         let pack = packs.waiting.back_mut().expect("one was just made sure of");
         command.encode(&mut pack.entry);
         pack.waiters.push(waiter);
+        trace.follow(&pack.progress);
         drop(packs);
         self.filled.notify_one();
         Ok(answer)
@@ -146,13 +153,14 @@ async fn propose(node: &Node, batch: u64, mut pack: Pack) {
     if pack.waiters.iter().all(Waiter::is_closed) {
         return;
     }
+    pack.progress.taken();
     node.answers().sweep();
     let count = u32::try_from(pack.waiters.len()).expect("an entry has few commands");
     let mut header = BytesMut::with_capacity(HEADER_BYTES);
     encode_header(node.answers().id(batch), count, &mut header);
     pack.entry[..HEADER_BYTES].copy_from_slice(&header);
     let entry = pack.entry.freeze();
-    let applied = node.answers().expect(batch, pack.waiters);
+    let applied = node.answers().expect(batch, pack.waiters, pack.progress);
     let deadline = Instant::now() + node.budget();
     match tokio::time::timeout_at(deadline, submit(node, entry, applied)).await {
         Ok(Submitted::Resolved | Submitted::Unknown) => {}

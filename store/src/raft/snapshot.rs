@@ -105,9 +105,11 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let engine = self.state.engine();
         let saving = self.disk.snap_save_total_duration_seconds.start_timer();
         let syncing = self.disk.snap_fsync_duration_seconds.start_timer();
+        fail::fail_point!("raftBeforeSaveSnap");
         let flushed = tokio::task::spawn_blocking(move || engine.flush()).await;
         flushed.map_err(io::Error::other)?.map_err(io::Error::other)?;
         syncing.observe_duration();
+        fail::fail_point!("raftAfterSaveSnap");
         let id = self.meta.last_log_id.as_ref();
         tracing::info!(target: "raft", term = id.map(term_of), index = id.map(|id| id.index()), "saved snapshot");
         *self.built.lock().expect("no holder panics") = Some(self.meta.clone());

@@ -7,6 +7,7 @@ use futures::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::answers::Answers;
 use super::snapshot::{Builder, SnapshotData};
@@ -55,6 +56,7 @@ impl StateMachine {
         let Some((last, _)) = group.last() else { return Ok(()) };
         let last = last.log_id;
         fail::fail_point!("beforeApplyGroup");
+        let begun = Instant::now();
         let mut applying = self.applier.begin();
         let mut answers = Vec::with_capacity(group.len());
         for (entry, _) in group.iter() {
@@ -62,9 +64,12 @@ impl StateMachine {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(Payload(batch)) => {
                     let (term, index) = (term_of(&entry.log_id), entry.log_id.index());
-                    answers.push(applying.entry(term, index, batch.clone()).map_err(fatal)?);
+                    let applied = applying.entry(term, index, batch.clone()).map_err(fatal)?;
+                    self.answers.applying(&applied.0, begun);
+                    answers.push(applied);
                 }
                 EntryPayload::Membership(membership) => {
+                    fail::fail_point!("beforeApplyOneConfChange");
                     self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                     applying.membership(wire::encode_stored_membership(&self.membership));
                 }
@@ -155,6 +160,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let engine = self.state.publish(generation).map_err(io::Error::other)?;
         timer.observe_duration();
         fail::fail_point!("raftAfterApplySnap");
+        fail::fail_point!("applyBeforeOpenSnapshot");
         self.applier.replace_engine(engine).map_err(fatal)?;
         (self.last_applied, self.membership) = read_state(&self.state)?;
         *self.built.lock().expect("no holder panics") = Some(meta.clone());

@@ -20,6 +20,7 @@ use super::status::{NOT_SUPPORTED_FOR_LEARNER, STOPPED};
 use super::{Context, admission, validate};
 use crate::apply::{Applied, Command, Outcome};
 use crate::quota;
+use crate::raft::Trace;
 
 /// The service.
 #[derive(Clone)]
@@ -72,7 +73,7 @@ impl KvService {
 
     async fn compacted(&self, r: pb::CompactionRequest, phases: &mut Phases) -> Result<pb::CompactionResponse, Status> {
         phases.enter(Phase::Propose);
-        let applied = self.ctx.propose(Command::Compact(r)).await?;
+        let applied = self.ctx.propose_traced(Command::Compact(r), phases.trace()).await?;
         if r.physical {
             phases.enter(Phase::Compact);
             tokio::select! {
@@ -87,7 +88,7 @@ impl KvService {
     async fn write(&self, command: Command, cost: i64, phases: &mut Phases) -> Result<(i64, Outcome), Status> {
         admission::growth(&self.ctx, cost).await?;
         phases.enter(Phase::Propose);
-        let applied = self.ctx.propose(command).await?;
+        let applied = self.ctx.propose_traced(command, phases.trace()).await?;
         Ok((applied.revision, applied.outcome?))
     }
 }
@@ -101,8 +102,19 @@ impl Context {
     /// # Cancel safety
     /// A dropped call may still be applied.
     pub async fn propose(&self, command: Command) -> Result<Applied, Status> {
+        self.propose_traced(command, &Trace::default()).await
+    }
+
+    /// As [`propose`](Context::propose), and tells `trace` how far the command has come.
+    ///
+    /// # Errors
+    /// As [`propose`](Context::propose).
+    ///
+    /// # Cancel safety
+    /// A dropped call may still be applied.
+    pub async fn propose_traced(&self, command: Command, trace: &Trace) -> Result<Applied, Status> {
         admission::size(self, &command)?;
-        let applied = self.consensus.propose(command).await?;
+        let applied = self.consensus.propose_traced(command, trace).await?;
         match applied.outcome {
             Err(refusal) => Err(refusal.into()),
             Ok(_) => Ok(applied),

@@ -107,6 +107,7 @@ impl Session {
     async fn next(&mut self) -> Result<pb::WatchResponse, Status> {
         loop {
             if let Some(response) = self.ready.pop_front() {
+                fail::fail_point!("beforeSendWatchResponse");
                 return Ok(response);
             }
             let happened = tokio::select! {

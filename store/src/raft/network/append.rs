@@ -65,6 +65,7 @@ pub(super) async fn pipelined<'s>(
         return Ok(Box::pin(stream::empty()));
     }
     let frames = requests.map(move |request| {
+        fail::fail_point!("raftBeforeLeaderSend");
         sent.push();
         Frame { body: wire::encode_append(&request) }
     });

@@ -80,7 +80,10 @@ impl raft_server::Raft for PeerService {
             std::future::ready(request)
         });
         let results = self.node.raft().stream_append(requests);
-        let replies = results.map(|result| match result {
+        let replies = results.inspect(|_| {
+            fail::fail_point!("raftBeforeFollowerSend");
+        });
+        let replies = replies.map(|result| match result {
             Ok(result) => Ok(Frame { body: wire::encode_stream_result(&result) }),
             Err(fatal) => Err(dead(fatal)),
         });
