@@ -15,7 +15,8 @@ use tokio::time::Instant;
 const PATIENCE: Duration = Duration::from_secs(30);
 const ASK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A cluster's pages after the load, once every family of `wanted` has moved on some member or patience is at its end.
+/// A cluster's pages after the load, once every family of `wanted` has moved on some member and all members know each other
+/// again, or patience is at its end.
 async fn pages(cluster: &Cluster, wanted: &[&str]) -> anyhow::Result<Vec<Page>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -23,8 +24,9 @@ async fn pages(cluster: &Cluster, wanted: &[&str]) -> anyhow::Result<Vec<Page>> 
         for url in cluster.client_urls() {
             pages.push(Page::of(&url).await?);
         }
-        let moved = |family: &&&str| sum(&pages, family) > 0.0;
-        if wanted.iter().all(|family| moved(&family)) || Instant::now() >= deadline {
+        let moved = wanted.iter().all(|family| sum(&pages, family) > 0.0);
+        let together = pages.iter().all(|page| page.sum("etcd_network_active_peers") == 2.0);
+        if moved && together || Instant::now() >= deadline {
             return Ok(pages);
         }
         tokio::time::sleep(ASK_INTERVAL).await;
