@@ -115,9 +115,17 @@ async fn fail(cluster: &Cluster, leader: &str, others: &[String]) -> anyhow::Res
         cluster.member(other)?.pause()?;
     }
     let mut kv = KvClient::new(connect(&cluster.member(leader)?.client_url()).await?);
-    let mut request = tonic::Request::new(pb::PutRequest { key: "fail/1".into(), ..Default::default() });
-    request.set_timeout(Duration::from_millis(500));
-    anyhow::ensure!(kv.put(request).await.is_err(), "a put succeeded without a quorum");
+    let until_one_fails = async {
+        loop {
+            // A process takes a moment to stop.
+            let mut request = tonic::Request::new(pb::PutRequest { key: "fail/1".into(), ..Default::default() });
+            request.set_timeout(Duration::from_millis(500));
+            if kv.put(request).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, until_one_fails).await?;
     for other in others {
         cluster.member(other)?.resume()?;
     }

@@ -53,7 +53,7 @@ impl Service<Request<Body>> for Called {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let contact = Arc::clone(&self.contact);
         let sent = contact.sent_bytes.clone();
-        let answer = self.channel.call(request.map(|body| Counted::new(body, sent, None)));
+        let answer = self.channel.call(request.map(|body| Counted::wrap(body, sent, None)));
         Box::pin(async move {
             let mut unanswered = Unanswered(Some(&contact));
             let answer = answer.await;
@@ -62,7 +62,7 @@ impl Service<Request<Body>> for Called {
                 Ok(response) => {
                     contact.answered();
                     let received = contact.received_bytes.clone();
-                    Ok(response.map(|body| Counted::new(body, received, Some(Arc::clone(&contact)))))
+                    Ok(response.map(|body| Counted::wrap(body, received, Some(Arc::clone(&contact)))))
                 }
                 Err(error) => {
                     contact.sent_failures.inc();
@@ -121,10 +121,10 @@ where
         };
         let received = contact.received_bytes.clone();
         let broken = Some(Arc::clone(&contact));
-        let answer = self.service.call(request.map(|body| Counted::new(body, received, broken)));
+        let answer = self.service.call(request.map(|body| Counted::wrap(body, received, broken)));
         Box::pin(async move {
             let sent = contact.sent_bytes.clone();
-            Ok(answer.await?.map(|body| Counted::new(body, sent, None)))
+            Ok(answer.await?.map(|body| Counted::wrap(body, sent, None)))
         })
     }
 }
@@ -138,7 +138,7 @@ struct Counted {
 }
 
 impl Counted {
-    fn new(body: Body, bytes: IntCounter, from: Option<Arc<Contact>>) -> Body {
+    fn wrap(body: Body, bytes: IntCounter, from: Option<Arc<Contact>>) -> Body {
         Body::new(Counted { body, bytes, from })
     }
 }
