@@ -31,6 +31,8 @@ pub use consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
 pub use network::Dial;
 pub use node::{Handle, Node};
 pub use snapshot::Exporter;
-pub use start::{Error, Membership, Opened, Rooms, Running, open, open_state, restored_membership, start};
+pub use start::{
+    End, Error, Membership, Opened, Outside, Rooms, Running, open, open_state, restored_membership, start,
+};
 pub use state_dir::OpenEngine;
 pub(crate) use state_dir::replace_file;
