@@ -105,6 +105,11 @@ impl Member {
         self.disk.power_off_at(self.disk.counts().changes + changes);
     }
 
+    /// Syncs of its disk hang from now on, until its power is cut.
+    pub fn hold_syncs(&self) {
+        self.disk.hold_syncs(true);
+    }
+
     /// Waits until the member would have ended its process; why.
     ///
     /// # Errors
