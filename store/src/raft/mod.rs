@@ -27,6 +27,9 @@ mod types;
 mod watchdog;
 pub(crate) mod wire;
 
+#[cfg(test)]
+mod suite_test;
+
 pub use consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
 pub use network::Dial;
 pub use node::{Handle, Node};
