@@ -58,10 +58,9 @@ fix: ## let the tools repair format and lints
 	cargo clippy $(DEV) --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
-proof: ## the long runs whose results are committed under docs/proof; hours
+proof: build ## the long runs whose results are committed under docs/proof, most of an hour; PROOF=name runs one
 	@scripts/setup.sh test
-	cargo build $(DEV_BINARY)
-	scripts/proof.sh
+	scripts/proof.sh $(PROOF)
 
 fuzz: ## every fuzz target, FUZZ_SECONDS (600) each; FUZZ=name runs one
 	@scripts/setup.sh build
