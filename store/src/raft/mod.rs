@@ -28,6 +28,8 @@ mod watchdog;
 pub(crate) mod wire;
 
 #[cfg(test)]
+mod peer_test;
+#[cfg(test)]
 mod suite_test;
 
 pub use consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
