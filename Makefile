@@ -41,6 +41,7 @@ test: ## all tests; TEST=words runs those whose names hold them
 
 build: ## bin/fairlead, and bin/etcd, a link to it (release profile)
 	@scripts/setup.sh build
+	. scripts/rocksdb.sh "$(CARGO_TARGET_DIR)"
 	cargo build --release --locked --package fairlead-cli --bin fairlead
 	mkdir -p bin
 	install -m 755 "$(CARGO_TARGET_DIR)/release/fairlead" bin/fairlead
