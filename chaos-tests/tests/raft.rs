@@ -132,14 +132,19 @@ async fn a_follower_cut_off_from_the_leader_alone_does_not_stop_the_others() -> 
     Ok(cluster.shutdown().await?)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wiped_data_dir_under_a_known_member_id_is_refused_and_the_others_go_on() -> anyhow::Result<()> {
+/// Wipes a member and starts it again: what it and the others do.
+async fn wipe_a_member(is_leader: bool) -> anyhow::Result<()> {
     let cluster = Cluster::start(Config::new(Target::fairlead()?)).await?;
-    cluster.wait_leader(PATIENCE).await?;
-    let (wiped, url) = (&cluster.members()[1], cluster.members()[0].client_url());
-    fill(&url, "before", 20).await?;
-    let before = terms(&cluster).await?[0];
+    let leader = cluster.wait_leader(PATIENCE).await?;
+    let wiped =
+        cluster.members().iter().find(|member| (member.name() == leader) == is_leader).expect("there are three");
+    let others: Vec<String> =
+        cluster.members().iter().filter(|other| other.name() != wiped.name()).map(|other| other.client_url()).collect();
+    fill(&others[0], "before", 20).await?;
     wiped.kill().await?;
+    cluster.wait_leader(PATIENCE).await?;
+    fill(&others[0], "without", 1).await?;
+    let before = term(&others[0]).await?;
     let lines = std::fs::read_to_string(wiped.log_path())?.lines().count();
     std::fs::remove_dir_all(wiped.data_dir())?;
     wiped.spawn()?;
@@ -150,12 +155,18 @@ async fn a_wiped_data_dir_under_a_known_member_id_is_refused_and_the_others_go_o
     let cause = log.iter().find(|line| line.contains("its disk was emptied or copied"));
     assert!(cause.is_some(), "its log does not say why: {}", log.join("\n"));
     assert!(!log.iter().any(|line| line.contains("panicked")), "it panicked: {}", log.join("\n"));
-    // A refused member has never voted: with it gone the two others are all there is.
-    fill(&url, "after", 20).await?;
-    assert_eq!(keys(&url).await?.len(), 40);
-    assert_eq!(keys(&cluster.members()[2].client_url()).await?.len(), 40);
-    assert_eq!(term(&url).await?, before, "the refused member raised a term");
+    fill(&others[0], "after", 20).await?;
+    for url in &others {
+        assert_eq!(keys(url).await?.len(), 41);
+        assert_eq!(term(url).await?, before, "the refused member raised a term");
+    }
     Ok(cluster.shutdown().await?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wiped_data_dir_under_a_known_member_id_is_refused_and_the_others_go_on() -> anyhow::Result<()> {
+    wipe_a_member(false).await?;
+    wipe_a_member(true).await
 }
 
 /// How far a stopped member's log has been purged.
