@@ -36,7 +36,7 @@ use super::revision::{Compaction, NEVER_COMPACTED, Revision};
 use super::store::{Mvcc, Published, Shared};
 use super::view::View;
 use crate::engine::schema::{self, HistoryHeader};
-use crate::engine::{self, Batch, Direction, Engine, Family};
+use crate::engine::{self, Batch, Direction, Engine, Family, Snapshot};
 
 /// How long a full device is left alone before the next try.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
@@ -84,6 +84,29 @@ impl Progress {
         let running = if from.is_empty() { None } else { Some(Compaction::decode(&mut from)?) };
         (from.is_empty() && removed <= base).then_some(Progress { base, removed, running, next })
     }
+}
+
+/// How far a member has come with removing what has been compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The newest recorded compact revision; -1 where there has been none.
+    pub scheduled: i64,
+    /// Rows below it are gone.
+    pub removed: i64,
+    /// Between the first and the last step of sorting out what may go.
+    pub is_under_way: bool,
+}
+
+/// How far removal has come in `snapshot`.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn removal_of(snapshot: &dyn Snapshot) -> Result<Removal, Error> {
+    let view = View::at(snapshot);
+    view.sound()?;
+    let scheduled = view.compaction().revision;
+    let progress = Progress::load(|key| snapshot.get(Family::Meta, key))?;
+    Ok(Removal { scheduled, removed: progress.removed, is_under_way: progress.running.is_some() })
 }
 
 /// Readers of one span of time: dropped, and so heard of, when the last of them has ended.

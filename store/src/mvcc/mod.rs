@@ -44,7 +44,7 @@ mod model_test;
 #[cfg(test)]
 mod rules_test;
 
-pub use compact::Compactor;
+pub use compact::{Compactor, Removal, removal_of};
 pub use error::Error;
 pub use hash::Hashed;
 pub use metrics::Metrics;

@@ -156,6 +156,19 @@ pub struct Rooms {
     pub metrics: Metrics,
 }
 
+/// Ends the process: what is said about it has been logged. Seam: a simulated member has none of its own.
+pub type End = Arc<dyn Fn() + Send + Sync>;
+
+/// What a member is given of the world.
+pub struct Outside {
+    /// Calls other members.
+    pub dial: Dial,
+    /// A number of this run of the member.
+    pub boot: u64,
+    /// Called when the member must not live on.
+    pub end: End,
+}
+
 /// A running member.
 pub struct Running {
     /// For the services.
@@ -174,10 +187,10 @@ pub async fn start(
     membership: &Membership,
     opened: Opened,
     rooms: Rooms,
-    dial: Dial,
-    boot: u64,
+    outside: Outside,
     shutdown: CancellationToken,
 ) -> Result<Running, Error> {
+    let Outside { dial, boot, end } = outside;
     let timing = Timing::new(config);
     let raft_config = Arc::new(openraft_config(config, timing).map_err(Error::Timing)?);
     let Membership { cluster, member, incarnation, .. } = *membership;
@@ -240,8 +253,8 @@ pub async fn start(
     tasks.spawn(network::members::follow(node.peers().clone(), node.raft().clone(), shutdown.clone()));
     tasks.spawn(network::probe::run(node.peers().clone(), shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
-    tasks.spawn(watchdog::watch_engine(engine, shutdown.clone()));
-    tasks.spawn(watchdog::watch(Arc::clone(&node), shutdown));
+    tasks.spawn(watchdog::watch_engine(engine, Arc::clone(&end), shutdown.clone()));
+    tasks.spawn(watchdog::watch(Arc::clone(&node), end, shutdown));
     Ok(Running { handle: Handle(node), exporter, tasks, log: opened.log })
 }
 
