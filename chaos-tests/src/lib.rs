@@ -4,7 +4,10 @@
 //! [`cluster::proxy`] stands on every link between members and breaks it on request; [`cluster::sim`] runs whole members in
 //! this process and cuts their power. The suites that use them are in `tests/`;
 //! `fairlead demo` uses them as a library.
-//! Does not: know what a correct answer is (the tests do), nor reach into a member (what it does to one, it does from outside, or through the store's seams).
+//! [`page`] reads their metrics.
+//! Does not: know what a correct answer is (the tests do), nor reach into a member (what it does to one, it does from outside,
+//! or through the store's seams).
 
 pub mod cluster;
+pub mod page;
 pub mod traffic;

@@ -156,7 +156,7 @@ impl Store {
 
         let log = open_log(&dir, (&config, log), disk, &reserve, &metrics).await?;
         let opened = raft::open(log, dir.state.clone(), engine).await?;
-        let (mvcc, writer) = Mvcc::open(opened.engine(), mvcc_config(&config))?;
+        let (mvcc, writer) = Mvcc::open(opened.engine(), mvcc_config(&config, &metrics))?;
         let tables = Tables::load(&*opened.engine(), Lessor::default())?;
         let hub = Hub::new(Arc::new(mvcc.clone()), watch_config(&config), StdRng::from_rng(&mut rng));
         let rooms = raft::Rooms {
@@ -279,8 +279,9 @@ fn log_metrics(metrics: &Metrics) -> log::Metrics {
     }
 }
 
-fn mvcc_config(config: &Config) -> mvcc::Config {
+fn mvcc_config(config: &Config, metrics: &Metrics) -> mvcc::Config {
     mvcc::Config {
+        metrics: mvcc::Metrics::of(metrics),
         compact_step_rows_max: config.compaction_batch_limit as usize,
         compact_step_pause: config.compaction_sleep_interval,
         ..mvcc::Config::default()

@@ -17,11 +17,13 @@ mod network;
 mod node;
 mod proposer;
 mod read_index;
+mod receiving;
 mod snapshot;
 mod start;
 mod state_dir;
 mod state_machine;
 mod timing;
+mod trace;
 mod transfer;
 mod types;
 mod watchdog;
@@ -41,3 +43,4 @@ pub use start::{
 };
 pub use state_dir::OpenEngine;
 pub(crate) use state_dir::replace_file;
+pub use trace::{Spent, Trace};

@@ -199,14 +199,15 @@ pub async fn start(
     incarnations.replace(meta::incarnations(&*opened.state.engine().snapshot())?);
     let request_bytes_max = config.limits.request_bytes_max as usize;
     let message_bytes_max = 2 * request_bytes_max.max(1 << 20) + FRAME_OVERHEAD_BYTES;
-    let peers = Peers::new(identity, incarnations.clone(), dial, message_bytes_max);
-
     let Rooms { mvcc, writer, tables, hub, metrics } = rooms;
+    let contacts = network::Contacts::new(member, metrics.network.clone());
+    let peers = Peers::new(identity, incarnations.clone(), dial, contacts, message_bytes_max);
+
     let published = {
         let incarnations = incarnations.clone();
         Box::new(move |id, incarnation| incarnations.set(id, incarnation))
     };
-    let applier = Applier::new(mvcc, writer, tables.clone(), hub, &metrics, published);
+    let applier = Applier::new(mvcc, writer, tables.clone(), hub, &metrics, config.warning_apply_duration, published);
     let answers = Arc::new(Answers::new(member, boot));
     let (machine, applied) =
         StateMachine::new(applier, Arc::clone(&opened.state), Arc::clone(&answers), metrics.clone())
@@ -214,7 +215,12 @@ pub async fn start(
     let incoming = config.data_dir.join("member").join("snap");
     let (state, folder) = (Arc::clone(&opened.state), incoming.clone());
     let exporter = Exporter { state, folder, cluster, member, metrics: metrics.clone() };
-    let factory = Factory { peers: peers.clone(), exporter: exporter.clone(), reply_deadline: timing.reply_deadline };
+    let factory = Factory {
+        peers: peers.clone(),
+        exporter: exporter.clone(),
+        reply_deadline: timing.reply_deadline,
+        heartbeat: timing.heartbeat,
+    };
     let log_store = LogStore { log: opened.log.clone() };
     let raft = Raft::build(member, raft_config, factory, log_store, machine).await;
     let raft = raft.map_err(|error| Error::Raft(error.to_string()))?;
@@ -245,6 +251,7 @@ pub async fn start(
     let followed = leader::Followed { leader, leading };
     tasks.spawn(leader::follow(Arc::clone(&node), followed, shutdown.clone()));
     tasks.spawn(network::members::follow(node.peers().clone(), node.raft().clone(), shutdown.clone()));
+    tasks.spawn(network::probe::run(node.peers().clone(), shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
     tasks.spawn(watchdog::watch_engine(engine, Arc::clone(&end), shutdown.clone()));
     tasks.spawn(watchdog::watch(Arc::clone(&node), end, shutdown));
