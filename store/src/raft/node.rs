@@ -262,12 +262,12 @@ impl Node {
             Ok(forwarded) => forwarded,
             Err(_) => Forwarded::Unknown,
         };
-        let outcome = match appended {
-            Forwarded::Committed => Outcome::Committed,
-            Forwarded::NotAppended => Outcome::NotAppended,
-            Forwarded::Unknown => Outcome::Unknown,
+        let (outcome, index) = match appended {
+            Forwarded::Committed(index) => (Outcome::Committed, index),
+            Forwarded::NotAppended => (Outcome::NotAppended, 0),
+            Forwarded::Unknown => (Outcome::Unknown, 0),
         };
-        ProposeReply { outcome: outcome.into(), index: 0, leader: self.leader_hint() }
+        ProposeReply { outcome: outcome.into(), index, leader: self.leader_hint() }
     }
 
     /// Renews a lease, where this member proves that it leads. `Some(None)`: no such lease, or expired.

@@ -36,21 +36,21 @@ use crate::mvcc::{self, Mvcc};
 use crate::watch::{self, Hub};
 
 /// A member's storage, as it is put together for a server, on memory.
-struct Storage {
-    folder: TempDir,
+pub(super) struct Storage {
+    pub(super) folder: TempDir,
     log: LogStore,
-    machine: StateMachine,
-    state: Arc<StateDir>,
-    metrics: Metrics,
+    pub(super) machine: StateMachine,
+    pub(super) state: Arc<StateDir>,
+    pub(super) metrics: Metrics,
 }
 
 /// Builds storages whose log was purged up to an entry.
-struct Builder {
-    purged: Option<LogId>,
+pub(super) struct Builder {
+    pub(super) purged: Option<LogId>,
 }
 
 impl Builder {
-    async fn storage(&self) -> Storage {
+    pub(super) async fn storage(&self) -> Storage {
         let folder = tempfile::tempdir().unwrap();
         let config = log::Config { segment_bytes: 16 << 10, ..log::Config::default() };
         let disk = Arc::new(MemDisk::new(true));
