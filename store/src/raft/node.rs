@@ -178,9 +178,18 @@ impl Node {
 
     /// Waits until a leader is named.
     pub(super) async fn wait_for_leader(&self) -> u64 {
+        self.wait_for_leader_that(|_| true).await
+    }
+
+    /// Waits until a leader is named that is not `leader`.
+    pub(super) async fn wait_for_leader_other_than(&self, leader: u64) {
+        self.wait_for_leader_that(|named| named != leader).await;
+    }
+
+    async fn wait_for_leader_that(&self, wanted: impl Fn(u64) -> bool) -> u64 {
         let mut changes = self.raft().server_metrics();
         loop {
-            if let Some(leader) = self.named_leader() {
+            if let Some(leader) = self.named_leader().filter(|leader| wanted(*leader)) {
                 return leader;
             }
             if changes.changed().await.is_err() {

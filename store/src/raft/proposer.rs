@@ -189,7 +189,13 @@ async fn submit(node: &Node, entry: Bytes, mut applied: oneshot::Receiver<()>) -
                 Err(Dead) => return Submitted::Dead,
             }
         } else {
-            node.peers().propose(leader, entry.clone(), node.budget()).await
+            // One that hangs answers nobody: as soon as another leads, what became of the batch is for its log to say, and
+            // the next batch must not wait for the connection to be given up.
+            tokio::select! {
+                biased;
+                forwarded = node.peers().propose(leader, entry.clone(), node.budget()) => forwarded,
+                () = node.wait_for_leader_other_than(leader) => Forwarded::Unknown,
+            }
         };
         match forwarded {
             Forwarded::Committed(index) => {
