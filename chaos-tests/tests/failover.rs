@@ -91,7 +91,6 @@ async fn one_run(cluster: &Cluster, fault: Fault, run: usize) -> anyhow::Result<
     let end = Instant::now();
     let seen = writers.stop().await;
     let during = seen.longest_gap(begun, healed);
-    assert!(during < LED_AGAIN_WITHIN, "{fault:?}: no put succeeded for {during:?}");
     if fault == Fault::Kill {
         cluster.member(&leader)?.ready().await?;
     }
@@ -111,6 +110,9 @@ async fn gaps_of(name: &str, target: Target, runs: usize) -> anyhow::Result<()> 
         let (mut during, mut after) = (Vec::new(), Vec::new());
         for run in 0..runs {
             let gaps = one_run(&cluster, fault, run).await?;
+            // etcd is measured, not judged.
+            let led_again = gaps.during < LED_AGAIN_WITHIN || name == "etcd";
+            assert!(led_again, "{fault:?}: no put succeeded for {:?}", gaps.during);
             during.push(gaps.during);
             after.push(gaps.after);
         }
