@@ -5,5 +5,8 @@
 //! `fairlead demo` uses them as a library.
 //! Does not: know what a correct answer is (the tests do), nor reach into a member (what it does to one, it does from outside).
 
+pub mod check;
 pub mod cluster;
+pub mod history;
+pub mod model;
 pub mod traffic;
