@@ -1,12 +1,21 @@
-//! Fairlead's proving ground: clusters of real processes, and what is done to them.
+//! Fairlead's proving ground: clusters of real processes, what is done to them, and whether they kept their promises.
 //!
-//! [`cluster::process`] starts members of Fairlead or of a real etcd on loopback and kills, pauses, ends and restarts them;
-//! [`cluster::proxy`] stands on every link between members and breaks it on request. The suites that use them are in `tests/`;
-//! `fairlead demo` uses them as a library.
-//! Does not: know what a correct answer is (the tests do), nor reach into a member (what it does to one, it does from outside).
+//! ```text
+//! scenario ─▶ plan ─▶ run: cluster ◀── traffic, nemesis ──▶ history (a file) ─▶ check ─▶ verdicts
+//! ```
+//! [`cluster::process`] starts members of Fairlead or of a real etcd on loopback; [`cluster::proxy`] stands on every link and
+//! breaks it on request; [`traffic`] asks, [`fault`] and [`nemesis`] break, [`record`] writes the [`history`] that [`check`]
+//! judges by [`model`]; [`run`] puts it together, [`scenario`] has the plans by name. `fairlead demo` and `fairlead chaos`
+//! use it as a library.
+//! Does not: reach into a member (what it does to one, it does from outside).
 
 pub mod check;
 pub mod cluster;
+pub mod fault;
 pub mod history;
 pub mod model;
+pub mod nemesis;
+pub mod record;
+pub mod run;
+pub mod scenario;
 pub mod traffic;

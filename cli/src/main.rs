@@ -31,6 +31,8 @@ enum Role {
     },
     /// Run three members on this machine, and a prompt to break them with.
     Demo(role::demo::Args),
+    /// Break a cluster under load and judge whether it kept its promises.
+    Chaos(role::chaos::Chaos),
     /// Inspect and restore what `etcdctl snapshot save` fetched.
     Snapshot(role::snapshot::Snapshot),
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
             eprintln!("fairlead demo: {error:#}");
             ExitCode::FAILURE
         }),
+        Role::Chaos(chaos) => role::chaos::run(&chaos),
         Role::Snapshot(snapshot) => role::snapshot::run(&snapshot),
     }
 }

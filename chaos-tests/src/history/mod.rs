@@ -53,6 +53,9 @@ pub struct Header {
     /// What the checkers measure times and rates against.
     #[serde(default)]
     pub limits: Limits,
+    /// The whole plan, by which a run is repeated without its seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<serde_json::Value>,
 }
 
 /// Times and floors that a run is judged by.

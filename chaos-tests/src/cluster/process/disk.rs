@@ -20,7 +20,7 @@ use super::Error;
 /// Signals reach the members and not the holder; it ends with its pipe.
 const HOLD: &str = "trap '' HUP INT TERM; echo ready; read -r _";
 /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
-const CUT: &str = r#"open(D, "<", $ARGV[0]) or die $!; ioctl(D, 0x8004587d, pack("L", 2)) or die $!"#;
+const CUT: &str = r#"open(D, "<", $ARGV[0]) or die $!; my $flags = pack("L", 2); ioctl(D, 0x8004587d, $flags) or die $!"#;
 /// The file that fills a disk.
 const FILLER: &str = "filler";
 /// What [`Disks::fill`] leaves.
