@@ -41,6 +41,7 @@ test: ## all tests; TEST=words runs those whose names hold them
 
 build: ## bin/fairlead, and bin/etcd, a link to it (release profile)
 	@scripts/setup.sh build
+	. scripts/rocksdb.sh "$(CARGO_TARGET_DIR)"
 	cargo build --release --locked --package fairlead-cli --bin fairlead
 	mkdir -p bin
 	install -m 755 "$(CARGO_TARGET_DIR)/release/fairlead" bin/fairlead
@@ -58,10 +59,9 @@ fix: ## let the tools repair format and lints
 	cargo clippy $(DEV) --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
-proof: ## the long runs whose results are committed under docs/proof; hours
+proof: build ## the long runs whose results are committed under docs/proof, most of an hour; PROOF=name runs one
 	@scripts/setup.sh test
-	cargo build $(DEV_BINARY)
-	scripts/proof.sh
+	scripts/proof.sh $(PROOF)
 
 fuzz: ## every fuzz target, FUZZ_SECONDS (600) each; FUZZ=name runs one
 	@scripts/setup.sh build

@@ -21,10 +21,8 @@ command -v cargo-fuzz >/dev/null 2>&1 ||
 
 readonly tests_target=${CARGO_TARGET_DIR:-}
 export CARGO_TARGET_DIR=$cache/fuzz-target
-# RocksDB as the tests built it, where they did: it is C++, so nothing of it is watched here, and it takes longest.
-for library in "${tests_target:-$cache/target}"/debug/build/librocksdb-sys-*/out/librocksdb.a; do
-    [ ! -e "$library" ] || export ROCKSDB_STATIC=1 ROCKSDB_LIB_DIR=${library%/*}
-done
+# Nothing of RocksDB is watched here, for it is C++.
+. scripts/rocksdb.sh "${tests_target:-$cache/target}"
 # cargo-fuzz sets RUSTFLAGS, which hides those of .cargo/config.toml.
 export RUSTFLAGS='--cfg tokio_unstable'
 

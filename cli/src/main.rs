@@ -13,6 +13,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Allocation was a tenth of a put's CPU with glibc's; see `docs/decisions/0015`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A store that etcd's clients cannot tell from etcd.
 #[derive(Debug, Parser)]
 #[command(name = "fairlead", version, about)]

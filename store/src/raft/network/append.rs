@@ -119,3 +119,25 @@ async fn at(due: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::types::Peer;
+    use super::super::{Identity, Peers};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_dead_peer_is_not_called_before_there_is_something_to_send() {
+        let dial = Arc::new(|url: &str| {
+            tonic::transport::Endpoint::from_shared(url.to_owned()).expect("a URL").connect_lazy()
+        });
+        let me = Identity { cluster: 1, member: 1, incarnation: 1 };
+        let peers = Peers::new(me, crate::raft::network::Incarnations::default(), dial, 1 << 20);
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
+        let peer = Peer { urls: vec![format!("http://{}", closed.expect("a free port"))] };
+        let mut client = peers.client(2, &peer, false);
+        let nothing = stream::pending::<AppendRequest>();
+        let called = pipelined(&mut client.raft, nothing, Duration::from_secs(1));
+        assert!(tokio::time::timeout(Duration::from_millis(300), called).await.is_err(), "it was called");
+    }
+}

@@ -102,7 +102,7 @@ impl Peers {
         }
     }
 
-    fn client(&self, target: u64, peer: &Peer, unary: bool) -> Client {
+    pub(super) fn client(&self, target: u64, peer: &Peer, unary: bool) -> Client {
         let url = peer.urls.first().map_or("", String::as_str);
         let channels = self.channels(target, url);
         let raft = RaftClient::new(self.greet(target, channels.raft));
@@ -143,11 +143,11 @@ impl Factory {
     }
 }
 
-struct Client {
+pub(super) struct Client {
     target: u64,
     /// Heartbeats ask one thing at a time: a stream per heartbeat would be opened and closed each time.
     unary: bool,
-    raft: RaftClient<Greeted>,
+    pub(super) raft: RaftClient<Greeted>,
     snapshot: snapshot_client::SnapshotClient<Greeted>,
 }
 
