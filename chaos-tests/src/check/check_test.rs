@@ -1,1 +1,73 @@
-//! x
+//! The checkers on generated histories, good and spoiled, and on the histories kept in the repository.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::model::generate::{Plan, generate};
+use crate::model::mutate::MUTATIONS;
+
+/// Everything that is not valid, a line each.
+fn not_valid(history: &History) -> Vec<String> {
+    let wrong = judge(history).into_iter().filter(|judged| !judged.verdict.is_valid());
+    wrong.map(|judged| format!("{} by {}: {}", judged.invariant, judged.checker, judged.verdict)).collect()
+}
+
+#[test]
+fn a_history_of_a_right_store_is_valid_whatever_its_seed() {
+    for seed in 1..=12 {
+        let history = generate(&Plan::mixed(seed));
+        assert_eq!(not_valid(&history), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+#[test]
+fn without_a_log_what_is_not_known_is_never_called_wrong() {
+    for seed in 1..=12 {
+        let history = generate(&Plan::without_log(seed));
+        let wrong: Vec<String> = not_valid(&history).into_iter().filter(|line| !line.contains("unknown:")).collect();
+        assert_eq!(wrong, Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+#[test]
+fn every_guarantee_is_looked_at_in_a_generated_history() {
+    let history = generate(&Plan::mixed(3));
+    for judged in judge(&history) {
+        let Verdict::Valid { judged: facts, .. } = judged.verdict else { panic!("{} {}", judged.invariant, judged.verdict) };
+        assert!(facts > 0, "{} by {} judged nothing", judged.invariant, judged.checker);
+    }
+}
+
+#[test]
+fn every_mutation_is_caught_by_its_checker() {
+    let mut missed = Vec::new();
+    for mutation in MUTATIONS {
+        let mut spoiled = 0;
+        for seed in 1..=4 {
+            let Some(history) = mutation.apply(&generate(&Plan::mixed(seed)), seed) else { continue };
+            spoiled += 1;
+            let judged = judge(&history);
+            let own = judged.iter().find(|judged| judged.invariant == mutation.breaks && judged.checker == mutation.checker).expect("a mutation names a checker");
+            let Some(violation) = own.verdict.violation() else {
+                missed.push(format!("{} (seed {seed}): {}", mutation.name, own.verdict));
+                continue;
+            };
+            assert!(violation.counter_example.len() <= COUNTER_EXAMPLE_MAX && violation.counter_example.contains(&violation.first), "{}", mutation.name);
+            assert!(violation.counter_example.iter().all(|line| history.line(*line).is_some()), "{} cites lines that are there", mutation.name);
+        }
+        if spoiled == 0 {
+            missed.push(format!("{}: no place for it in four histories", mutation.name));
+        }
+    }
+    println!("{} of {} mutations caught", MUTATIONS.len() - missed.len(), MUTATIONS.len());
+    assert_eq!(missed, Vec::<String>::new());
+}
+
+#[test]
+fn the_same_history_gets_the_same_words() {
+    let mutation = &MUTATIONS[0];
+    let words = || judge(&mutation.apply(&generate(&Plan::mixed(5)), 5).unwrap()).iter().map(|judged| format!("{judged:?}")).collect::<Vec<_>>();
+    assert_eq!(words(), words());
+}

@@ -10,10 +10,10 @@ mod watches;
 
 use crate::history::{Event, Fault, FaultStep, Figures, HashKv, History, Line, Member, Panic, Phase};
 
-pub(crate) use log::{Log, LoggedEntry};
+pub(crate) use log::Log;
 pub(crate) use ops::{Op, operations};
 pub(crate) use settle::{Cause, Disagreement, Fate, Settled, Sort};
-pub(crate) use watches::{Item, Run, runs};
+pub(crate) use watches::{Run, runs};
 
 /// When and where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

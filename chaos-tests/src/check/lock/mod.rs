@@ -9,7 +9,6 @@ use crate::history::{Answer, Held, Request};
 /// A lock that was acquired, or an election that was won.
 struct Holding<'h> {
     name: &'h str,
-    client: u64,
     lease: i64,
     held: &'h Held,
     asked: Mark,
@@ -27,7 +26,7 @@ fn holdings<'h>(evidence: &Evidence<'h>) -> Vec<Holding<'h>> {
         };
         let (since, answered) = op.ok()?;
         let Answer::Held(held) = &answered.answer else { return None };
-        Some(Holding { name, client: op.client, lease, held, asked: op.invoked, since, revision: answered.revision })
+        Some(Holding { name, lease, held, asked: op.invoked, since, revision: answered.revision })
     };
     evidence.ops.iter().filter_map(holding).collect()
 }

@@ -153,9 +153,11 @@ fn replay(settled: &mut Settled, ops: &[Op<'_>], claims: &BTreeMap<i64, Claim<'_
         settled.store.skip_to(*revision);
         let (sort, answer) = match claim {
             Claim::Op(at, branch) => {
-                for put in ops[*at].request.puts().into_iter().filter(|put| put.lease != 0) {
-                    // That the grant came before is not this replay's question; a lease that is there already stays.
-                    settled.store.apply(&Request::Grant(Grant { lease: put.lease, ttl: 0 })).map_or((), drop);
+                for put in ops[*at].request.puts() {
+                    // That the grant came before is not this replay's question.
+                    if put.lease != 0 && settled.store.lease(put.lease).is_none() {
+                        settled.store.apply(&Request::Grant(Grant { lease: put.lease, ttl: 0 })).expect("the id is free");
+                    }
                 }
                 let applied = settled.store.apply_branch(ops[*at].request, *branch).ok().filter(|applied| applied.changed);
                 (Sort::Op(*at), applied.map(|applied| applied.answer))
