@@ -69,7 +69,9 @@ impl Fault for ClockJump {
         for name in on {
             let member = ground.cluster.member(name)?;
             if !member.pid().is_some_and(reached) {
-                return unavailable(format!("{name} does not use the C library's clock, or the run has no clock faults"));
+                return unavailable(format!(
+                    "{name} does not use the C library's clock, or the run has no clock faults"
+                ));
             }
             self.files.push(ground.cluster.dir().join(format!("{name}.clock")));
         }

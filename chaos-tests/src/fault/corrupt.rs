@@ -81,7 +81,8 @@ impl Fault for Corrupt {
             let file = newest_log(ground.cluster.member(name)?.data_dir()).map_err(failed)?;
             let whole = fs::read(&file).map_err(failed)?;
             let mut spoilt = whole.clone();
-            let at = spoil(&mut spoilt, self.damage).ok_or_else(|| Error::NoEffect(format!("{name} has no records")))?;
+            let at =
+                spoil(&mut spoilt, self.damage).ok_or_else(|| Error::NoEffect(format!("{name} has no records")))?;
             fs::write(&file, &spoilt).map_err(failed)?;
             self.done.push(Damaged { name: name.clone(), file, whole, at, refused: false });
         }

@@ -33,11 +33,8 @@ pub(super) async fn disarm(ground: &Ground) -> Result<u64, Error> {
     let ask = pb::AlarmRequest { action: AlarmAction::Get.into(), ..Default::default() };
     let alarms = admin.alarm(ask).await.map_err(refused)?.alarms;
     for alarm in &alarms {
-        let request = pb::AlarmRequest {
-            action: AlarmAction::Deactivate.into(),
-            member_id: alarm.member_id,
-            alarm: alarm.alarm,
-        };
+        let request =
+            pb::AlarmRequest { action: AlarmAction::Deactivate.into(), member_id: alarm.member_id, alarm: alarm.alarm };
         admin.alarm(request).await.map_err(refused)?;
     }
     Ok(alarms.len() as u64)

@@ -128,7 +128,11 @@ fn faketime() -> Result<String, String> {
         String::from_utf8_lossy(&output.stdout).trim().parse::<i64>().map_err(words)
     };
     let moved = date(false)? - date(true)?;
-    if (3_590..=3_610).contains(&moved) { Ok("moved by an hour".to_owned()) } else { Err(format!("moved by {moved} s")) }
+    if (3_590..=3_610).contains(&moved) {
+        Ok("moved by an hour".to_owned())
+    } else {
+        Err(format!("moved by {moved} s"))
+    }
 }
 
 #[cfg(test)]

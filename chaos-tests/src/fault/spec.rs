@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Fault, bandwidth, clock, compaction, corrupt, delay, disk_full, fail_fsync, figures, half_open, kill, lag, no_space,
-    one_way, partition, pause, power_cut, reset, ring, slow_fsync, terminate, transfer,
+    Fault, bandwidth, clock, compaction, corrupt, delay, disk_full, fail_fsync, figures, half_open, kill, lag,
+    no_space, one_way, partition, pause, power_cut, reset, ring, slow_fsync, terminate, transfer,
 };
 use crate::history::Figures;
 

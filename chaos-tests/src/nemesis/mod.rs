@@ -5,12 +5,12 @@
 //! ```
 //! A schedule is replayed without its seed. Roles are resolved when a fault begins, for only then is it known who leads.
 
-mod expand;
 mod execute;
+mod expand;
 mod role;
 
-pub use expand::{Menu, expand};
 pub(crate) use execute::{Done, execute};
+pub use expand::{Menu, expand};
 pub use role::Role;
 
 use serde::{Deserialize, Serialize};

@@ -26,8 +26,7 @@ pub(super) async fn converge(ground: &Ground, within: Duration) -> i64 {
             let revision = status.header.as_ref().map_or(0, |header| header.revision);
             applied.push(status.raft_applied_index);
             revisions.push(revision);
-            let step =
-                MemberStep::Status { applied: status.raft_applied_index, revision, term: status.raft_term };
+            let step = MemberStep::Status { applied: status.raft_applied_index, revision, term: status.raft_term };
             ground.recorder.member(ground.number(name), step);
         }
         let same = applied.len() == names.len() && applied.iter().min() == applied.iter().max();

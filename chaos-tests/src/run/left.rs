@@ -7,8 +7,11 @@ use crate::fault::ledger::Process;
 
 /// What is left of a run that has ended, in words.
 pub(super) fn left(processes: &[Process], dir: &Path, dir_stays: bool) -> Vec<String> {
-    let mut left: Vec<String> =
-        processes.iter().filter(|process| process.is_there()).map(|process| format!("process {}", process.pid)).collect();
+    let mut left: Vec<String> = processes
+        .iter()
+        .filter(|process| process.is_there())
+        .map(|process| format!("process {}", process.pid))
+        .collect();
     if !dir_stays && dir.exists() {
         left.push(format!("folder {}", dir.display()));
     }

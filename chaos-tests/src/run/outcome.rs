@@ -38,15 +38,20 @@ pub struct Ran {
     pub faults: u64,
     /// Why the run proves less than it should: faults that were missed, the harness's own failures.
     pub doubts: Vec<String>,
+    /// Whether the members' committed logs are in the history.
+    pub logged: bool,
     /// Every guarantee with its verdict.
     pub judged: Vec<Judged>,
 }
+
+/// What only a committed log can show: for a target whose log nobody reads, that it is not known is no doubt.
+const NEEDS_LOG: &str = "lease term";
 
 impl Ran {
     /// Over all guarantees: a violation counts whatever else is in doubt.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let worst = overall(&self.judged);
+        let worst = overall(self.judged.iter().filter(|judged| self.logged || judged.checker != NEEDS_LOG));
         if self.doubts.is_empty() { worst } else { worst.max(Verdict::Inconclusive) }
     }
 
@@ -57,13 +62,13 @@ impl Ran {
 }
 
 /// The worst of all verdicts.
-fn overall(judged: &[Judged]) -> Verdict {
+fn overall<'j>(judged: impl IntoIterator<Item = &'j Judged>) -> Verdict {
     let verdict = |judged: &Judged| match &judged.verdict {
         check::Verdict::Valid { .. } => Verdict::Pass,
         check::Verdict::Unknown { .. } => Verdict::Inconclusive,
         check::Verdict::Invalid(_) => Verdict::Violated,
     };
-    judged.iter().map(verdict).max().unwrap_or(Verdict::Inconclusive)
+    judged.into_iter().map(verdict).max().unwrap_or(Verdict::Inconclusive)
 }
 
 /// Reads a history and judges it.

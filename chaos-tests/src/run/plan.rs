@@ -43,11 +43,14 @@ impl Plan {
     pub(crate) fn may_end(&self) -> bool {
         use crate::fault::Spec;
         let ends = |planned: &Planned| {
-            matches!(
-                planned.fault,
-                Spec::FailFsync | Spec::DiskFull | Spec::PowerCut | Spec::Corrupt { .. }
-            )
+            matches!(planned.fault, Spec::FailFsync | Spec::DiskFull | Spec::PowerCut | Spec::Corrupt { .. })
         };
         self.schedule.iter().any(ends)
+    }
+
+    /// Whether writes may be refused when they are applied, for want of space.
+    pub(crate) fn may_run_full(&self) -> bool {
+        use crate::fault::Spec;
+        self.schedule.iter().any(|planned| matches!(planned.fault, Spec::NoSpace { .. } | Spec::DiskFull))
     }
 }

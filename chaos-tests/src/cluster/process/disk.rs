@@ -20,7 +20,8 @@ use super::Error;
 /// Signals reach the members and not the holder; it ends with its pipe.
 const HOLD: &str = "trap '' HUP INT TERM; echo ready; read -r _";
 /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`.
-const CUT: &str = r#"open(D, "<", $ARGV[0]) or die $!; my $flags = pack("L", 2); ioctl(D, 0x8004587d, $flags) or die $!"#;
+const CUT: &str =
+    r#"open(D, "<", $ARGV[0]) or die $!; my $flags = pack("L", 2); ioctl(D, 0x8004587d, $flags) or die $!"#;
 /// The file that fills a disk.
 const FILLER: &str = "filler";
 /// What [`Disks::fill`] leaves.
@@ -54,7 +55,10 @@ impl Disks {
         let read = BufReader::new(stdout).read_line(&mut said);
         let disks = Disks { holder, _pipe: pipe, dir: dir.to_owned() };
         if read.is_err() || said.trim() != "ready" {
-            return Err(Error::Disk { what: "a private mount namespace".to_owned(), said: "unshare refused".to_owned() });
+            return Err(Error::Disk {
+                what: "a private mount namespace".to_owned(),
+                said: "unshare refused".to_owned(),
+            });
         }
         for name in names {
             let (image, mount) = (disks.image(name), disks.mount_point(name));
@@ -65,6 +69,12 @@ impl Disks {
             disks.mount_again(name)?;
         }
         Ok(disks)
+    }
+
+    /// A path on a disk as this process can open it, through the holder's eyes.
+    pub fn from_outside(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Where a member's disk is mounted, in the members' eyes.

@@ -157,6 +157,7 @@ pub fn generate(plan: &Plan) -> History {
         argv: vec!["generate".to_owned()],
         members: vec![1, 2, 3],
         limits: Limits { election_ms: 500, lease_slack_ms: 500, watch_ms: 5_000, converge_ms: 5_000, half_open_ms: 1_000, rate_floor: 10, watch_floor_percent: 20 },
+        plan: None,
     };
     History::from_events(header, run.events).expect("the simulation records what happens in order")
 }

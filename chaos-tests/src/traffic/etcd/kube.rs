@@ -4,7 +4,7 @@
 //! Source: kubernetes `staging/src/k8s.io/apiserver/pkg/storage/etcd3/store.go` (the requests' shapes).
 
 use super::Worker;
-use crate::history::{Answer, Compare, Delete, Put, Range, Request, Relation, Target, Txn};
+use crate::history::{Answer, Compare, Delete, Put, Range, Relation, Request, Target, Txn};
 
 const OBJECTS: u64 = 30;
 const PAGE: i64 = 10;

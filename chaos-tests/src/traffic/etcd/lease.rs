@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::{Told, Worker};
-use crate::history::{
-    Answer, Code, Failure, Grant, KeepAlive, Put, Range, Request, Revoke, TimeToLive,
-};
+use crate::history::{Answer, Code, Failure, Grant, KeepAlive, Put, Range, Request, Revoke, TimeToLive};
 
 /// Renewals of one lease at most.
 const RENEWALS_MAX: u64 = 6;

@@ -18,7 +18,8 @@ use tonic::{Code as GrpcCode, Status};
 
 use super::wire;
 use crate::history::{
-    Answer, Answered, Campaign, Code, Failure, Grant, Granted, Held, KeptAlive, Lock, Outcome, Put, Request, TtlLeft, text,
+    Answer, Answered, Campaign, Code, Failure, Grant, Granted, Held, KeptAlive, Lock, Outcome, Put, Request, TtlLeft,
+    text,
 };
 use crate::record::Recorder;
 
@@ -174,9 +175,8 @@ async fn send(line: &Line, request: &Request) -> Outcome {
             kv(client.compact(request), |answer| (answer.header, Answer::Done)).await
         }
         Request::Grant(Grant { lease, ttl }) => {
-            let granted = |answer: pb::LeaseGrantResponse| {
-                (answer.header, Answer::Granted(Granted { ttl: answer.ttl }))
-            };
+            let granted =
+                |answer: pb::LeaseGrantResponse| (answer.header, Answer::Granted(Granted { ttl: answer.ttl }));
             kv(client.lease_grant(*ttl, *lease), granted).await
         }
         Request::Revoke(it) => kv(client.lease_revoke(it.lease), |answer| (answer.header, Answer::Done)).await,
@@ -204,19 +204,11 @@ async fn send(line: &Line, request: &Request) -> Outcome {
     }
 }
 
-/// The answer has no token, so the owner key is read: its create revision is the token.
 async fn locked(line: &Line, it: &Lock) -> Outcome {
     let request = lock::LockRequest { name: it.name.clone().into(), lease: it.lease };
-    let key = match lock::lock_client::LockClient::<Channel>::new(line.channel.clone()).lock(request).await {
-        Ok(answer) => answer.into_inner().key,
-        Err(status) => return refusal(&status),
-    };
-    match line.client.range(pb::RangeRequest { key: key.clone(), ..Default::default() }).await {
-        Ok(answer) => match answer.kvs.first() {
-            Some(kv) => answered(answer.header, Answer::Held(Held { key: text(&key), token: kv.create_revision })),
-            None => Outcome::Unknown("the lock was lost before its token could be read".to_owned()),
-        },
-        Err(error) => Outcome::Unknown(format!("the lock's token could not be read: {error}")),
+    match lock::lock_client::LockClient::<Channel>::new(line.channel.clone()).lock(request).await {
+        Ok(answer) => held(line, answer.into_inner().key).await,
+        Err(status) => refusal(&status),
     }
 }
 
@@ -224,10 +216,22 @@ async fn campaign(line: &Line, it: &Campaign) -> Outcome {
     let request =
         election::CampaignRequest { name: it.name.clone().into(), lease: it.lease, value: it.value.clone().into() };
     let mut stub = election::election_client::ElectionClient::<Channel>::new(line.channel.clone());
-    raw(stub.campaign(request).await, |answer| {
-        let leader = answer.leader.unwrap_or_default();
-        (answer.header, Answer::Held(Held { key: text(&leader.key), token: leader.rev }))
-    })
+    match stub.campaign(request).await {
+        Ok(answer) => held(line, answer.into_inner().leader.unwrap_or_default().key).await,
+        Err(status) => refusal(&status),
+    }
+}
+
+/// Reads the owner key of what is held: a lock's answer has no token, and a campaign's header is that of its beginning and not
+/// of its end (etcd `client/v3/concurrency/election.go`). What is true at the read's revision has been since it was won.
+async fn held(line: &Line, key: bytes::Bytes) -> Outcome {
+    match line.client.range(pb::RangeRequest { key: key.clone(), ..Default::default() }).await {
+        Ok(answer) => match answer.kvs.first() {
+            Some(kv) => answered(answer.header, Answer::Held(Held { key: text(&key), token: kv.create_revision })),
+            None => Outcome::Unknown("it was lost before its token could be read".to_owned()),
+        },
+        Err(error) => Outcome::Unknown(format!("its token could not be read: {error}")),
+    }
 }
 
 /// One renewal on a stream of its own; 0 seconds say that there is no such lease.

@@ -1,9 +1,7 @@
 //! Compare-and-swap by revision or by value, and transactions that write, read and delete several keys at once.
 
 use super::Worker;
-use crate::history::{
-    Answer, Compare, Delete, KeyValue, Put, Range, Relation, Request, Target, Txn,
-};
+use crate::history::{Answer, Compare, Delete, KeyValue, Put, Range, Relation, Request, Target, Txn};
 
 const KEYS: u64 = 6;
 

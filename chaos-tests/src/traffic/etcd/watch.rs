@@ -119,8 +119,7 @@ fn closed<T>(recorder: &Recorder, number: u64, by: CloseCause, reason: &str) -> 
 }
 
 fn canceled(recorder: &Recorder, number: u64, response: &pb::WatchResponse) {
-    let canceled =
-        Canceled { compact_revision: response.compact_revision, reason: response.cancel_reason.clone() };
+    let canceled = Canceled { compact_revision: response.compact_revision, reason: response.cancel_reason.clone() };
     recorder.watch(number, WatchStep::Canceled(canceled));
 }
 

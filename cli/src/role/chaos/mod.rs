@@ -7,6 +7,7 @@
 mod check;
 mod doctor;
 mod list;
+mod log;
 mod play;
 mod run;
 mod say;
