@@ -25,7 +25,7 @@ use crate::traffic::etcd::{Scribes, Seat, Traffic};
 const DRAIN: Duration = Duration::from_millis(300);
 
 /// How long traffic may take to come up to its floor, and how often that is looked at.
-const SPEED_WITHIN: Duration = Duration::from_secs(15);
+const SPEED_WITHIN: Duration = Duration::from_secs(30);
 const SPEED_LOOK: Duration = Duration::from_millis(500);
 
 /// Reads the committed log in the data directory of a member that has ended; for targets whose log we know.

@@ -39,9 +39,11 @@ const FOLLOW_MS: (u64, u64) = (300, 6_000);
 /// Prefixes that traffic writes to; the empty one is everything.
 const PREFIXES: [&str; 7] = ["r/", "c/", "list/", "l/", "t/", "/registry/pods/", ""];
 
-/// A watch that exists at a server.
+/// A watch that exists at a server. Dropped before it has ended, it is recorded as closed by its client.
 struct Following {
+    recorder: Arc<Recorder>,
     number: u64,
+    over: bool,
     requests: mpsc::Sender<pb::WatchRequest>,
     responses: Streaming<pb::WatchResponse>,
     fragment: bool,
@@ -75,7 +77,7 @@ fn create(open: &Open) -> pb::WatchRequest {
 }
 
 /// Opens a watch and records what comes of it; `None` when the server did not create it in time.
-async fn open(recorder: &Recorder, channel: Channel, open: Open, within: Duration) -> Option<Following> {
+async fn open(recorder: &Arc<Recorder>, channel: Channel, open: Open, within: Duration) -> Option<Following> {
     let number = recorder.watch_number();
     let (requests, outgoing) = mpsc::channel(REQUESTS_BUFFERED_MAX);
     requests.try_send(create(&open)).expect("the channel is new and has room");
@@ -93,7 +95,8 @@ async fn open(recorder: &Recorder, channel: Channel, open: Open, within: Duratio
     };
     match timeout(within, opening).await {
         Ok(Ok((responses, Some(first)))) => {
-            let following = Following { number, requests, responses, fragment };
+            let mut following =
+                Following { recorder: Arc::clone(recorder), number, over: false, requests, responses, fragment };
             if first.created {
                 let revision = first.header.as_ref().map_or(0, |header| header.revision);
                 recorder.watch(number, WatchStep::Created(Created { revision }));
@@ -102,6 +105,7 @@ async fn open(recorder: &Recorder, channel: Channel, open: Open, within: Duratio
             match first.canceled {
                 true => {
                     canceled(recorder, number, &first);
+                    following.over = true;
                     None
                 }
                 false => Some(following),
@@ -131,7 +135,14 @@ fn cause(status: &Status) -> CloseCause {
 
 impl Following {
     /// Records responses until `until`; tells `seen` of each revision up to which everything has come.
-    async fn follow(&mut self, recorder: &Recorder, until: Instant, mut seen: impl FnMut(i64)) -> Ended {
+    async fn follow(&mut self, until: Instant, seen: impl FnMut(i64)) -> Ended {
+        let ended = self.receive(until, seen).await;
+        self.over = matches!(ended, Ended::Gone { .. });
+        ended
+    }
+
+    async fn receive(&mut self, until: Instant, mut seen: impl FnMut(i64)) -> Ended {
+        let recorder = &self.recorder;
         loop {
             let Ok(received) = timeout_at(until, self.responses.message()).await else { return Ended::Time };
             let response = match received {
@@ -171,9 +182,13 @@ impl Following {
         // A full or closed channel: the stream is busy or over, which `follow` records.
         self.requests.try_send(pb::WatchRequest { request_union: Some(progress) }).unwrap_or_default();
     }
+}
 
-    fn close(self, recorder: &Recorder) {
-        closed::<()>(recorder, self.number, CloseCause::Client, "");
+impl Drop for Following {
+    fn drop(&mut self) {
+        if !self.over {
+            closed::<()>(&self.recorder, self.number, CloseCause::Client, "");
+        }
     }
 }
 
@@ -196,9 +211,7 @@ pub(super) async fn work(worker: &mut Worker) {
             let time = Duration::from_millis(worker.random.between(FOLLOW_MS.0, FOLLOW_MS.1));
             let ended = swarm_follow(worker, &mut following, time, &mut next).await;
             let number = following.number;
-            if let Ended::Time = ended {
-                following.close(&worker.recorder);
-            }
+            drop(following);
             if matches!(ended, Ended::Gone { compacted: true }) || next == 0 {
                 break;
             }
@@ -214,7 +227,7 @@ async fn swarm_follow(worker: &mut Worker, following: &mut Following, time: Dura
     let asks = worker.random.chance(300);
     loop {
         let step = if asks { (Instant::now() + Duration::from_millis(50)).min(until) } else { until };
-        let ended = following.follow(&worker.recorder, step, |revision| *next = (*next).max(revision + 1)).await;
+        let ended = following.follow(step, |revision| *next = (*next).max(revision + 1)).await;
         if matches!(ended, Ended::Gone { .. }) || Instant::now() >= until {
             return ended;
         }
@@ -302,7 +315,7 @@ impl Scribes {
     }
 }
 
-async fn write_down(recorder: &Recorder, member: u64, channel: Channel, seen: &watch::Sender<i64>) {
+async fn write_down(recorder: &Arc<Recorder>, member: u64, channel: Channel, seen: &watch::Sender<i64>) {
     let (next, mut resumes, mut compacted) = (AtomicI64::new(1), None, false);
     loop {
         let open_as = Open {
@@ -319,7 +332,7 @@ async fn write_down(recorder: &Recorder, member: u64, channel: Channel, seen: &w
         compacted = false;
         if let Some(mut following) = open(recorder, channel.clone(), open_as, SCRIBE_CREATED_WITHIN).await {
             let for_ever = Instant::now() + Duration::from_secs(24 * 60 * 60);
-            let ended = following.follow(recorder, for_ever, |revision| {
+            let ended = following.follow(for_ever, |revision| {
                 next.fetch_max(revision + 1, Ordering::Relaxed);
                 seen.send_if_modified(|seen| std::mem::replace(seen, revision.max(*seen)) < revision);
             });
