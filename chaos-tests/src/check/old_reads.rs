@@ -17,11 +17,14 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         if let Some((mark, answered)) = op.ok() {
             findings.judged();
             if range.revision > answered.revision {
-                findings.broken(mark, &[op.invoked.line], || format!("revision {} was served at revision {}", range.revision, answered.revision));
+                findings.broken(mark, &[op.invoked.line], || {
+                    format!("revision {} was served at revision {}", range.revision, answered.revision)
+                });
                 continue;
             }
             let expected = Answer::Range(settled.store.range(range, range.revision));
-            if let Agreement::Differs(how) = agreement(settled, op.request, range.revision, &answered.answer, &expected) {
+            if let Agreement::Differs(how) = agreement(settled, op.request, range.revision, &answered.answer, &expected)
+            {
                 findings.broken(mark, &[op.invoked.line], || how);
             }
         }
@@ -33,8 +36,13 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
                 _ => false,
             };
             if wrong {
-                let what = if failure.code == Code::Compacted { "compacted, which nobody asked for" } else { "in the future, though it had been answered before" };
-                findings.broken(mark, &[op.invoked.line], || format!("revision {} is said to be {what}", range.revision));
+                let what = if failure.code == Code::Compacted {
+                    "compacted, which nobody asked for"
+                } else {
+                    "in the future, though it had been answered before"
+                };
+                findings
+                    .broken(mark, &[op.invoked.line], || format!("revision {} is said to be {what}", range.revision));
             }
         }
     }

@@ -18,7 +18,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         let (before, by) = *last.get(&(op.client, op.member)).unwrap_or(&(0, mark));
         if answered.revision < before {
             findings.broken(mark, &[by.line, op.invoked.line], || {
-                format!("member {} steps back from revision {before} to {} for client {}", op.member, answered.revision, op.client)
+                format!(
+                    "member {} steps back from revision {before} to {} for client {}",
+                    op.member, answered.revision, op.client
+                )
             });
         }
         last.insert((op.client, op.member), (answered.revision, mark));
@@ -30,7 +33,8 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
             continue;
         }
         let expected = Answer::Range(settled.store.range(range, answered.revision));
-        if let Agreement::Differs(how) = agreement(settled, op.request, answered.revision, &answered.answer, &expected) {
+        if let Agreement::Differs(how) = agreement(settled, op.request, answered.revision, &answered.answer, &expected)
+        {
             findings.broken(mark, &[op.invoked.line], || how);
         }
     }

@@ -19,13 +19,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{Change, Entry, Event, Fault, FaultStep, Figures, HashKv, Invoke, Member, MemberStep, Panic, Phase, Return};
-pub use file::{LINE_BYTES_MAX, ReadError, SCHEMA, WriteError, Writer};
-pub use op::{
-    Answer, Answered, Campaign, Code, Compact, Compare, Delete, Deleted, Failure, Grant, Granted, Held, KeepAlive, KeptAlive, KeyValue,
-    Lock, Outcome, Put, PutDone, Range, Ranged, Relation, Request, Resign, Revoke, Target, TimeToLive, TtlLeft, Txn, TxnDone, Unlock,
+pub use event::{
+    Change, Entry, Event, Fault, FaultStep, Figures, HashKv, Invoke, Member, MemberStep, Panic, Phase, Return,
 };
+pub use file::{LINE_BYTES_MAX, ReadError, SCHEMA, WriteError, Writer};
 pub(crate) use op::covers;
+pub use op::{
+    Answer, Answered, Campaign, Code, Compact, Compare, Delete, Deleted, Failure, Grant, Granted, Held, KeepAlive,
+    KeptAlive, KeyValue, Lock, Outcome, Put, PutDone, Range, Ranged, Relation, Request, Resign, Revoke, Target,
+    TimeToLive, TtlLeft, Txn, TxnDone, Unlock,
+};
 pub use watch::{Batch, Canceled, CloseCause, Closed, Created, Open, Progress, Watch, WatchEvent, WatchStep};
 
 /// Bytes of a key or a value as they stand in a history; longer ones are recorded by [`text`] as a digest.
@@ -171,7 +174,9 @@ pub fn text(bytes: &[u8]) -> String {
 /// FNV-1a of 128 bits (RFC 9923): no adversary writes these values.
 fn fnv1a_128(bytes: &[u8]) -> u128 {
     let offset = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    bytes.iter().fold(offset, |hash: u128, byte| (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b))
+    bytes.iter().fold(offset, |hash: u128, byte| {
+        (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    })
 }
 
 /// What a client is doing.
@@ -199,7 +204,10 @@ fn well_formed(records: &[Record]) -> Result<(), Malformed> {
                         return wrong(format!("client {} asks while its operation {op} is open", invoke.client));
                     }
                     Some(Client::Unknown) => {
-                        return wrong(format!("client {} goes on after an unknown result: it needs a new id", invoke.client));
+                        return wrong(format!(
+                            "client {} goes on after an unknown result: it needs a new id",
+                            invoke.client
+                        ));
                     }
                 }
             }

@@ -6,8 +6,8 @@
 use super::random::Random;
 use crate::check::InvariantId;
 use crate::history::{
-    Answer, Answered, Batch, Change, Entry, Event, Failure, FaultStep, History, KeyValue, MemberStep, Outcome, Panic, Phase, Put, Range, Record, Request,
-    Return, WatchEvent, WatchStep,
+    Answer, Answered, Batch, Change, Entry, Event, Failure, FaultStep, History, KeyValue, MemberStep, Outcome, Panic,
+    Phase, Put, Range, Record, Request, Return, WatchEvent, WatchStep,
 };
 
 /// One way to spoil a history.
@@ -32,7 +32,12 @@ impl Mutation {
     }
 }
 
-const fn mutation(name: &'static str, breaks: u8, checker: &'static str, spoil: fn(&mut Spoiled) -> Option<()>) -> Mutation {
+const fn mutation(
+    name: &'static str,
+    breaks: u8,
+    checker: &'static str,
+    spoil: fn(&mut Spoiled) -> Option<()>,
+) -> Mutation {
     Mutation { name, breaks: InvariantId(breaks), checker, spoil }
 }
 
@@ -117,7 +122,9 @@ impl Spoiled {
     /// The first answer that the change fits.
     fn answer(&mut self, change: impl Fn(&Spoiled, u64, &Request, &mut Answered) -> bool) -> Option<()> {
         for at in self.places() {
-            let Event::Return(Return { op, outcome: Outcome::Ok(answered) }) = &self.records[at].event else { continue };
+            let Event::Return(Return { op, outcome: Outcome::Ok(answered) }) = &self.records[at].event else {
+                continue;
+            };
             let (op, mut answered) = (*op, answered.clone());
             let Some(request) = self.request(op).cloned() else { continue };
             if change(self, self.records[at].at, &request, &mut answered) {
@@ -132,7 +139,9 @@ impl Spoiled {
     fn single_read(&mut self, change: impl Fn(&Spoiled, &mut KeyValue) -> bool) -> Option<()> {
         self.answer(|spoiled, _, request, answered| {
             let Answer::Range(ranged) = &mut answered.answer else { return false };
-            is_single_read(request) && ranged.kvs.first().is_some_and(|kv| kv.key.starts_with("key/")) && ranged.kvs.first_mut().is_some_and(|kv| change(spoiled, kv))
+            is_single_read(request)
+                && ranged.kvs.first().is_some_and(|kv| kv.key.starts_with("key/"))
+                && ranged.kvs.first_mut().is_some_and(|kv| change(spoiled, kv))
         })
     }
 
@@ -150,7 +159,11 @@ impl Spoiled {
 
     /// The first response of a watch that the change fits.
     fn batch(&mut self, change: impl Fn(&Spoiled, usize, u64, &mut Batch) -> bool) -> Option<()> {
-        self.step(|spoiled, at, watch, step| if let WatchStep::Events(batch) = step { change(spoiled, at, watch, batch) } else { false })
+        self.step(
+            |spoiled, at, watch, step| {
+                if let WatchStep::Events(batch) = step { change(spoiled, at, watch, batch) } else { false }
+            },
+        )
     }
 
     fn watch_steps(&self, watch: u64) -> impl Iterator<Item = (usize, &WatchStep)> {
@@ -175,7 +188,9 @@ impl Spoiled {
     }
 
     fn entries(&mut self) -> impl Iterator<Item = &mut Entry> {
-        self.records.iter_mut().filter_map(|record| if let Event::Entry(entry) = &mut record.event { Some(entry) } else { None })
+        self.records
+            .iter_mut()
+            .filter_map(|record| if let Event::Entry(entry) = &mut record.event { Some(entry) } else { None })
     }
 
     /// Adds an entry behind the end of the first member's log.
@@ -196,7 +211,11 @@ fn stale_read(spoiled: &mut Spoiled) -> Option<()> {
         let older = spoiled.records.iter().find_map(|record| match &record.event {
             Event::Watch(watch) => match &watch.step {
                 WatchStep::Events(batch) => batch.events.iter().find_map(|event| match event {
-                    WatchEvent::Put { kv: older, .. } if older.key == kv.key && older.mod_revision < kv.mod_revision => Some(older.clone()),
+                    WatchEvent::Put { kv: older, .. }
+                        if older.key == kv.key && older.mod_revision < kv.mod_revision =>
+                    {
+                        Some(older.clone())
+                    }
                     _ => None,
                 }),
                 _ => None,
@@ -246,7 +265,10 @@ fn unasked_entry(spoiled: &mut Spoiled) -> Option<()> {
 fn list_read(spoiled: &mut Spoiled, change: impl Fn(&mut Vec<&str>)) -> Option<()> {
     spoiled.answer(|_, _, request, answered| {
         let Answer::Range(ranged) = &mut answered.answer else { return false };
-        let Some(kv) = ranged.kvs.first_mut().filter(|kv| kv.key.starts_with("list/") && is_single_read(request)) else { return false };
+        let Some(kv) = ranged.kvs.first_mut().filter(|kv| kv.key.starts_with("list/") && is_single_read(request))
+        else {
+            return false;
+        };
         let value = kv.value.clone();
         let mut elements: Vec<&str> = value.split(',').collect();
         if elements.len() < 4 {
@@ -272,7 +294,9 @@ fn turned_list(spoiled: &mut Spoiled) -> Option<()> {
 
 fn shared_revision(spoiled: &mut Spoiled) -> Option<()> {
     let mut puts = spoiled.places().filter_map(|at| match &spoiled.records[at].event {
-        Event::Return(Return { op, outcome: Outcome::Ok(Answered { revision, answer: Answer::Put(_), .. }) }) => Some((at, *op, *revision)),
+        Event::Return(Return { op, outcome: Outcome::Ok(Answered { revision, answer: Answer::Put(_), .. }) }) => {
+            Some((at, *op, *revision))
+        }
         _ => None,
     });
     let ((_, _, first), (at, ..)) = (puts.next()?, puts.next()?);
@@ -309,9 +333,15 @@ fn version_high(spoiled: &mut Spoiled) -> Option<()> {
     })
 }
 
-/// A put that was acknowledged or not, as `open` says, and is in the log.
+/// A put that was acknowledged or not, as `open` says, and is in the log; of no lease, which may be over later.
 fn logged_put(spoiled: &mut Spoiled, open: bool) -> Option<Request> {
-    let logged: Vec<Request> = spoiled.entries().flat_map(|entry| entry.changes.clone()).filter_map(|change| if let Change::Apply(put @ Request::Put(_)) = change { Some(put) } else { None }).collect();
+    let logged: Vec<Request> = spoiled
+        .entries()
+        .flat_map(|entry| entry.changes.clone())
+        .filter_map(|change| if let Change::Apply(Request::Put(put)) = change { Some(put) } else { None })
+        .filter(|put| put.lease == 0)
+        .map(Request::Put)
+        .collect();
     spoiled.places().find_map(|at| {
         let Event::Return(Return { op, outcome }) = &spoiled.records[at].event else { return None };
         let fits = if open { matches!(outcome, Outcome::Unknown(_)) } else { matches!(outcome, Outcome::Ok(_)) };
@@ -334,18 +364,33 @@ fn final_read_misses(spoiled: &mut Spoiled) -> Option<()> {
     let end = spoiled.phase(Phase::End)?;
     spoiled.answer(|_, at, _, answered| {
         let Answer::Range(ranged) = &mut answered.answer else { return false };
-        at >= end && ranged.kvs.iter().position(|kv| kv.key.starts_with("key/")).map(|kv| ranged.kvs.remove(kv)).is_some()
+        at >= end
+            && ranged.kvs.iter().position(|kv| kv.key.starts_with("key/")).map(|kv| ranged.kvs.remove(kv)).is_some()
     })
 }
 
 fn fast_ack(spoiled: &mut Spoiled) -> Option<()> {
     let of_fault = |wanted: fn(&FaultStep) -> bool| {
-        spoiled.records.iter().find(|record| matches!(&record.event, Event::Fault(fault) if fault.id == 1 && wanted(&fault.step))).map(|record| record.at)
+        spoiled
+            .records
+            .iter()
+            .find(|record| matches!(&record.event, Event::Fault(fault) if fault.id == 1 && wanted(&fault.step)))
+            .map(|record| record.at)
     };
-    let (from, to) = (of_fault(|step| matches!(step, FaultStep::Applied { .. }))?, of_fault(|step| matches!(step, FaultStep::Healed { .. }))?);
+    let (from, to) = (
+        of_fault(|step| matches!(step, FaultStep::Applied { .. }))?,
+        of_fault(|step| matches!(step, FaultStep::Healed { .. }))?,
+    );
     for at in spoiled.places() {
-        let Event::Return(Return { op, outcome: Outcome::Ok(Answered { answer: Answer::Put(_), .. }) }) = &spoiled.records[at].event else { continue };
-        let Some(invoked) = spoiled.invoked_at(*op).filter(|invoked| *invoked > from && spoiled.records[at].at < to) else { continue };
+        let Event::Return(Return { op, outcome: Outcome::Ok(Answered { answer: Answer::Put(_), .. }) }) =
+            &spoiled.records[at].event
+        else {
+            continue;
+        };
+        let Some(invoked) = spoiled.invoked_at(*op).filter(|invoked| *invoked > from && spoiled.records[at].at < to)
+        else {
+            continue;
+        };
         spoiled.records[at].at = invoked + 5_000_000;
         return Some(());
     }
@@ -366,7 +411,13 @@ fn old_read_misses(spoiled: &mut Spoiled) -> Option<()> {
 
 fn compacted_served(spoiled: &mut Spoiled) -> Option<()> {
     for at in spoiled.places() {
-        let Event::Return(Return { op, outcome: Outcome::Failed(Failure { code: crate::history::Code::Compacted, .. }) }) = &spoiled.records[at].event else { continue };
+        let Event::Return(Return {
+            op,
+            outcome: Outcome::Failed(Failure { code: crate::history::Code::Compacted, .. }),
+        }) = &spoiled.records[at].event
+        else {
+            continue;
+        };
         let op = *op;
         if !matches!(spoiled.request(op), Some(Request::Range(_))) {
             continue;
@@ -389,7 +440,11 @@ fn serializable_back(spoiled: &mut Spoiled) -> Option<()> {
 }
 
 fn hash_differs(spoiled: &mut Spoiled) -> Option<()> {
-    spoiled.records.iter_mut().rev().find_map(|record| if let Event::HashKv(hash) = &mut record.event { Some(hash.hash ^= 1) } else { None })
+    spoiled
+        .records
+        .iter_mut()
+        .rev()
+        .find_map(|record| if let Event::HashKv(hash) = &mut record.event { Some(hash.hash ^= 1) } else { None })
 }
 
 fn log_differs(spoiled: &mut Spoiled) -> Option<()> {
@@ -438,7 +493,10 @@ fn responses_swapped(spoiled: &mut Spoiled) -> Option<()> {
         if !matches!(watch.step, WatchStep::Events(_)) {
             continue;
         }
-        let next = spoiled.watch_steps(watch.watch).find(|(place, step)| *place > at && matches!(step, WatchStep::Events(_))).map(|(place, _)| place);
+        let next = spoiled
+            .watch_steps(watch.watch)
+            .find(|(place, step)| *place > at && matches!(step, WatchStep::Events(_)))
+            .map(|(place, _)| place);
         let Some(next) = next else { continue };
         let first = spoiled.records[at].event.clone();
         spoiled.records[at].event = std::mem::replace(&mut spoiled.records[next].event, first);
@@ -459,9 +517,17 @@ fn resumed_repeats(spoiled: &mut Spoiled) -> Option<()> {
     spoiled.batch(|spoiled, at, watch, batch| {
         let Some(open) = spoiled.open(watch).filter(|open| open.resumes.is_some()) else { return false };
         let before = open.resumes.and_then(|before| {
-            spoiled.watch_steps(before).filter_map(|(_, step)| if let WatchStep::Events(batch) = step { batch.events.last().cloned() } else { None }).last()
+            spoiled
+                .watch_steps(before)
+                .filter_map(
+                    |(_, step)| if let WatchStep::Events(batch) = step { batch.events.last().cloned() } else { None },
+                )
+                .last()
         });
-        let first = spoiled.watch_steps(watch).find(|(_, step)| matches!(step, WatchStep::Events(_))).is_some_and(|(first, _)| first == at);
+        let first = spoiled
+            .watch_steps(watch)
+            .find(|(_, step)| matches!(step, WatchStep::Events(_)))
+            .is_some_and(|(first, _)| first == at);
         match before {
             Some(event) if first => {
                 batch.events.insert(0, event);
@@ -501,7 +567,10 @@ fn event_missing(spoiled: &mut Spoiled) -> Option<()> {
 
 fn event_value(spoiled: &mut Spoiled) -> Option<()> {
     spoiled.batch(|_, _, _, batch| {
-        let put = batch.events.iter_mut().find_map(|event| if let WatchEvent::Put { kv, .. } = event { Some(kv) } else { None });
+        let put = batch
+            .events
+            .iter_mut()
+            .find_map(|event| if let WatchEvent::Put { kv, .. } = event { Some(kv) } else { None });
         put.map(|kv| kv.value.push('!')).is_some()
     })
 }
@@ -518,8 +587,15 @@ fn event_previous(spoiled: &mut Spoiled) -> Option<()> {
 fn first_missing(spoiled: &mut Spoiled) -> Option<()> {
     spoiled.batch(|spoiled, at, watch, batch| {
         let from = spoiled.open(watch).is_some_and(|open| open.from > 0);
-        let first = spoiled.watch_steps(watch).find(|(_, step)| matches!(step, WatchStep::Events(_))).is_some_and(|(first, _)| first == at);
-        let later = batch.events.first().zip(batch.events.last()).is_some_and(|(first, last)| first.revision() < last.revision());
+        let first = spoiled
+            .watch_steps(watch)
+            .find(|(_, step)| matches!(step, WatchStep::Events(_)))
+            .is_some_and(|(first, _)| first == at);
+        let later = batch
+            .events
+            .first()
+            .zip(batch.events.last())
+            .is_some_and(|(first, last)| first.revision() < last.revision());
         if from && first && later {
             let revision = batch.events[0].revision();
             batch.events.retain(|event| event.revision() > revision);
@@ -543,7 +619,11 @@ fn progress_early(spoiled: &mut Spoiled) -> Option<()> {
         if !matches!(watch.step, WatchStep::Progress(_)) {
             continue;
         }
-        let before = spoiled.watch_steps(watch.watch).filter(|(place, step)| *place < at && matches!(step, WatchStep::Events(_))).map(|(place, _)| place).last();
+        let before = spoiled
+            .watch_steps(watch.watch)
+            .filter(|(place, step)| *place < at && matches!(step, WatchStep::Events(_)))
+            .map(|(place, _)| place)
+            .last();
         let Some(before) = before else { continue };
         let progress = spoiled.records[at].event.clone();
         spoiled.records[at].event = std::mem::replace(&mut spoiled.records[before].event, progress);
@@ -553,7 +633,14 @@ fn progress_early(spoiled: &mut Spoiled) -> Option<()> {
 }
 
 fn progress_above(spoiled: &mut Spoiled) -> Option<()> {
-    spoiled.step(|_, _, _, step| if let WatchStep::Progress(progress) = step { progress.revision += 1_000_000; true } else { false })
+    spoiled.step(|_, _, _, step| {
+        if let WatchStep::Progress(progress) = step {
+            progress.revision += 1_000_000;
+            true
+        } else {
+            false
+        }
+    })
 }
 
 fn future_progress(spoiled: &mut Spoiled) -> Option<()> {
@@ -577,7 +664,9 @@ fn end_missing(spoiled: &mut Spoiled) -> Option<()> {
     // A watch that is open to the end, and is told something after the heal.
     let watch = spoiled.records.iter().rev().find_map(|record| match &record.event {
         Event::Watch(watch) if record.at > safety && matches!(watch.step, WatchStep::Events(_)) => {
-            let ended = spoiled.watch_steps(watch.watch).any(|(_, step)| matches!(step, WatchStep::Canceled(_) | WatchStep::Closed(_)));
+            let ended = spoiled
+                .watch_steps(watch.watch)
+                .any(|(_, step)| matches!(step, WatchStep::Canceled(_) | WatchStep::Closed(_)));
             let early = spoiled.watch_steps(watch.watch).filter(|(at, _)| spoiled.records[*at].at < end).count() > 4;
             (!ended && early).then_some(watch.watch)
         }
@@ -611,7 +700,11 @@ fn outlives_member(spoiled: &mut Spoiled) -> Option<()> {
         _ => None,
     })?;
     let closed = spoiled.records.iter().position(|record| match &record.event {
-        Event::Watch(watch) => record.at == ended.0 && matches!(watch.step, WatchStep::Closed(_)) && spoiled.open(watch.watch).is_some_and(|open| open.member == ended.1),
+        Event::Watch(watch) => {
+            record.at == ended.0
+                && matches!(watch.step, WatchStep::Closed(_))
+                && spoiled.open(watch.watch).is_some_and(|open| open.member == ended.1)
+        }
         _ => false,
     })?;
     spoiled.records.remove(closed);
@@ -619,7 +712,9 @@ fn outlives_member(spoiled: &mut Spoiled) -> Option<()> {
 }
 
 fn install_repeats(spoiled: &mut Spoiled) -> Option<()> {
-    let install = spoiled.records.iter().position(|record| matches!(&record.event, Event::Member(member) if matches!(member.step, MemberStep::Installed { .. })))?;
+    let install = spoiled.records.iter().position(
+        |record| matches!(&record.event, Event::Member(member) if matches!(member.step, MemberStep::Installed { .. })),
+    )?;
     spoiled.start = install;
     spoiled.batch(|spoiled, at, watch, batch| {
         let before = spoiled.watch_steps(watch).find_map(|(place, step)| match step {
@@ -637,7 +732,11 @@ fn install_repeats(spoiled: &mut Spoiled) -> Option<()> {
 }
 
 fn lease_early(spoiled: &mut Spoiled) -> Option<()> {
-    let expired: Vec<i64> = spoiled.entries().flat_map(|entry| entry.changes.clone()).filter_map(|change| if let Change::Expire { lease, .. } = change { Some(lease) } else { None }).collect();
+    let expired: Vec<i64> = spoiled
+        .entries()
+        .flat_map(|entry| entry.changes.clone())
+        .filter_map(|change| if let Change::Expire { lease, .. } = change { Some(lease) } else { None })
+        .collect();
     spoiled.answer(|_, _, request, answered| {
         let (Request::Grant(grant), Answer::Granted(granted)) = (request, &mut answered.answer) else { return false };
         granted.ttl = 3_600;
@@ -680,8 +779,15 @@ fn revoked_renewed(spoiled: &mut Spoiled) -> Option<()> {
 }
 
 fn other_term(spoiled: &mut Spoiled) -> Option<()> {
-    let keys: Vec<i64> = spoiled.entries().flat_map(|entry| entry.changes.clone()).filter_map(|change| if let Change::Apply(Request::Put(put)) = change { Some(put.lease) } else { None }).collect();
-    let index = spoiled.entries().find(|entry| matches!(entry.changes.first(), Some(Change::Expire { lease, .. }) if keys.contains(lease))).map(|entry| entry.index)?;
+    let keys: Vec<i64> = spoiled
+        .entries()
+        .flat_map(|entry| entry.changes.clone())
+        .filter_map(|change| if let Change::Apply(Request::Put(put)) = change { Some(put.lease) } else { None })
+        .collect();
+    let index = spoiled
+        .entries()
+        .find(|entry| matches!(entry.changes.first(), Some(Change::Expire { lease, .. }) if keys.contains(lease)))
+        .map(|entry| entry.index)?;
     for entry in spoiled.entries().filter(|entry| entry.index == index) {
         if let Some(Change::Expire { term, .. }) = entry.changes.first_mut() {
             *term = 0;
@@ -692,14 +798,22 @@ fn other_term(spoiled: &mut Spoiled) -> Option<()> {
 
 fn lower_token(spoiled: &mut Spoiled) -> Option<()> {
     // The token of an accepted write, everywhere it stands: a client that came back with an old one.
-    let accepted: Vec<String> = spoiled.places().filter_map(|at| match &spoiled.records[at].event {
-        Event::Return(Return { op, outcome: Outcome::Ok(Answered { answer: Answer::Txn(told), .. }) }) if told.succeeded => {
-            let put = spoiled.request(*op)?.puts().first().copied()?;
-            put.key.starts_with("fenced/0").then(|| put.value.clone())
-        }
-        _ => None,
-    }).collect();
-    let latest = accepted.iter().max_by_key(|value| value.split(':').next().and_then(|token| token.parse::<i64>().ok()))?.clone();
+    let accepted: Vec<String> = spoiled
+        .places()
+        .filter_map(|at| match &spoiled.records[at].event {
+            Event::Return(Return { op, outcome: Outcome::Ok(Answered { answer: Answer::Txn(told), .. }) })
+                if told.succeeded =>
+            {
+                let put = spoiled.request(*op)?.puts().first().copied()?;
+                put.key.starts_with("fenced/0").then(|| put.value.clone())
+            }
+            _ => None,
+        })
+        .collect();
+    let latest = accepted
+        .iter()
+        .max_by_key(|value| value.split(':').next().and_then(|token| token.parse::<i64>().ok()))?
+        .clone();
     let old = format!("1:{latest}");
     for record in &mut spoiled.records {
         let text = serde_json::to_string(&record.event).ok()?;
@@ -711,5 +825,12 @@ fn lower_token(spoiled: &mut Spoiled) -> Option<()> {
 }
 
 fn token_wrong(spoiled: &mut Spoiled) -> Option<()> {
-    spoiled.answer(|_, _, _, answered| if let Answer::Held(held) = &mut answered.answer { held.token += 1; true } else { false })
+    spoiled.answer(|_, _, _, answered| {
+        if let Answer::Held(held) = &mut answered.answer {
+            held.token += 1;
+            true
+        } else {
+            false
+        }
+    })
 }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::history::{
-    Answer, Code, Compare, Delete, Deleted, Granted, KeyValue, Put, PutDone, Range, Ranged, Relation, Request, Target, TtlLeft, Txn, TxnDone,
+    Answer, Code, Compare, Delete, Deleted, Granted, KeyValue, Put, PutDone, Range, Ranged, Relation, Request, Target,
+    TtlLeft, Txn, TxnDone,
 };
 
 /// The revision of a store in which nothing has been written.
@@ -53,7 +54,13 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Store { revision: FIRST_REVISION, compacted: 0, keys: BTreeMap::new(), leases: BTreeMap::new(), changes: BTreeMap::new() }
+        Store {
+            revision: FIRST_REVISION,
+            compacted: 0,
+            keys: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            changes: BTreeMap::new(),
+        }
     }
 }
 
@@ -127,7 +134,10 @@ impl Store {
         let kvs = if range.count_only {
             Vec::new()
         } else {
-            let shown = |kv: &KeyValue| KeyValue { value: if range.keys_only { String::new() } else { kv.value.clone() }, ..kv.clone() };
+            let shown = |kv: &KeyValue| KeyValue {
+                value: if range.keys_only { String::new() } else { kv.value.clone() },
+                ..kv.clone()
+            };
             all.into_iter().take(limit).map(shown).collect()
         };
         Ranged { kvs, more, count }
@@ -344,11 +354,20 @@ mod tests {
     #[test]
     fn a_replay_has_the_state_at_each_revision() {
         let mut store = Store::default();
-        for request in [put("a", "1", 0), put("b", "2", 0), put("a", "3", 0), delete("a", Some("b")), delete("a", None), put("a", "4", 0)] {
+        for request in [
+            put("a", "1", 0),
+            put("b", "2", 0),
+            put("a", "3", 0),
+            delete("a", Some("b")),
+            delete("a", None),
+            put("a", "4", 0),
+        ] {
             store.apply(&request).unwrap();
         }
         assert_eq!(store.revision(), 6, "the delete of nothing raises no revision");
-        let kv = |key: &str, value: &str, create, modified, version| (key.to_owned(), value.to_owned(), create, modified, version);
+        let kv = |key: &str, value: &str, create, modified, version| {
+            (key.to_owned(), value.to_owned(), create, modified, version)
+        };
         assert_eq!(state(&store, 1), []);
         assert_eq!(state(&store, 3), [kv("a", "1", 2, 2, 1), kv("b", "2", 3, 3, 1)]);
         assert_eq!(state(&store, 4), [kv("a", "3", 2, 4, 2), kv("b", "2", 3, 3, 1)]);
@@ -366,7 +385,9 @@ mod tests {
             success: vec![put("a", "1", 0), put("b", "2", 0), read.clone()],
             failure: vec![read],
         });
-        let Applied { revision, changed, answer: Answer::Txn(done) } = store.apply(&txn).unwrap() else { panic!("a txn") };
+        let Applied { revision, changed, answer: Answer::Txn(done) } = store.apply(&txn).unwrap() else {
+            panic!("a txn")
+        };
         assert!(changed && done.succeeded && revision == 2);
         assert_eq!(done.answers[2].shown().len(), 2);
         let again = store.apply(&txn).unwrap();
@@ -381,7 +402,9 @@ mod tests {
         store.apply(&Request::Grant(Grant { lease: 7, ttl: 5 })).unwrap();
         store.apply(&Request::Grant(Grant { lease: 8, ttl: 5 })).unwrap();
         assert_eq!(store.apply(&Request::Grant(Grant { lease: 7, ttl: 5 })), Err(Code::LeaseExists));
-        for request in [put("a", "1", 7), put("b", "2", 7), put("c", "3", 7), put("c", "4", 8), put("d", "5", 7), put("d", "6", 0)] {
+        for request in
+            [put("a", "1", 7), put("b", "2", 7), put("c", "3", 7), put("c", "4", 8), put("d", "5", 7), put("d", "6", 0)]
+        {
             store.apply(&request).unwrap();
         }
         assert_eq!(store.apply(&Request::Revoke(Revoke { lease: 7 })).unwrap().revision, 8);

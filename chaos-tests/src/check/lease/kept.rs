@@ -31,7 +31,11 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
             let until = renewed.asked.at + nanos(renewed.ttl);
             if over.at < until && over.at > renewed.told.at {
                 findings.broken(over, &[renewed.asked.line, renewed.told.line], || {
-                    format!("lease {lease} is over {} ms after a renewal was asked, its TTL is {} s", (over.at - renewed.asked.at) / 1_000_000, renewed.ttl)
+                    format!(
+                        "lease {lease} is over {} ms after a renewal was asked, its TTL is {} s",
+                        (over.at - renewed.asked.at) / 1_000_000,
+                        renewed.ttl
+                    )
                 });
             }
         }
@@ -46,7 +50,8 @@ fn nanos(seconds: i64) -> u64 {
 
 /// Acknowledged renewals by lease, and when the lease was first asked to be revoked.
 fn renewals(evidence: &Evidence<'_>) -> (BTreeMap<i64, Vec<Renewed>>, BTreeMap<i64, Mark>) {
-    let (mut renewals, mut revoked): (BTreeMap<i64, Vec<Renewed>>, BTreeMap<i64, Mark>) = (BTreeMap::new(), BTreeMap::new());
+    let (mut renewals, mut revoked): (BTreeMap<i64, Vec<Renewed>>, BTreeMap<i64, Mark>) =
+        (BTreeMap::new(), BTreeMap::new());
     for op in &evidence.ops {
         let (lease, ttl) = match (op.request, op.ok().map(|(_, answered)| &answered.answer)) {
             (Request::Grant(grant), Some(Answer::Granted(granted))) => (grant.lease, granted.ttl),
@@ -73,8 +78,12 @@ fn seen_over(evidence: &Evidence<'_>) -> Vec<(i64, Mark)> {
     }
     for op in &evidence.ops {
         match (op.request, op.ok().map(|(mark, answered)| (mark, &answered.answer))) {
-            (Request::TimeToLive(ask), Some((mark, Answer::TimeToLive(left)))) if left.remaining < 0 => over.push((ask.lease, mark)),
-            (Request::KeepAlive(ask), Some((mark, Answer::KeptAlive(kept)))) if kept.ttl == 0 => over.push((ask.lease, mark)),
+            (Request::TimeToLive(ask), Some((mark, Answer::TimeToLive(left)))) if left.remaining < 0 => {
+                over.push((ask.lease, mark))
+            }
+            (Request::KeepAlive(ask), Some((mark, Answer::KeptAlive(kept)))) if kept.ttl == 0 => {
+                over.push((ask.lease, mark))
+            }
             _ => {}
         }
     }
@@ -92,18 +101,35 @@ fn too_long(findings: &mut Findings, evidence: &Evidence<'_>, renewals: &BTreeMa
         if left.remaining < 0 || op.invoked < healed {
             continue;
         }
-        let open = |other: &crate::check::evidence::Op<'_>| other.open() && matches!(other.request, Request::KeepAlive(keep) if keep.lease == ask.lease);
-        let Some(last) = renewals.get(&ask.lease).and_then(|all| all.iter().filter(|renewed| renewed.asked < mark).max_by_key(|renewed| renewed.told)) else { continue };
+        let open = |other: &crate::check::evidence::Op<'_>| {
+            other.open() && matches!(other.request, Request::KeepAlive(keep) if keep.lease == ask.lease)
+        };
+        let Some(last) = renewals
+            .get(&ask.lease)
+            .and_then(|all| all.iter().filter(|renewed| renewed.asked < mark).max_by_key(|renewed| renewed.told))
+        else {
+            continue;
+        };
         if evidence.ops.iter().any(open) {
             continue;
         }
         // A new leader gives every lease its full TTL again.
-        let leader = evidence.members.iter().filter(|(at, member)| matches!(member.step, MemberStep::Leader { .. }) && *at < mark).map(|(at, _)| at.at).max();
+        let leader = evidence
+            .members
+            .iter()
+            .filter(|(at, member)| matches!(member.step, MemberStep::Leader { .. }) && *at < mark)
+            .map(|(at, _)| at.at)
+            .max();
         let since = last.told.at.max(healed.at).max(leader.unwrap_or(0));
         findings.judged();
         if op.invoked.at > since + nanos(last.ttl) + slack {
             findings.broken(mark, &[last.asked.line, last.told.line, healed.line], || {
-                format!("lease {} lives {} ms after its last renewal, its TTL is {} s", ask.lease, (mark.at - last.told.at) / 1_000_000, last.ttl)
+                format!(
+                    "lease {} lives {} ms after its last renewal, its TTL is {} s",
+                    ask.lease,
+                    (mark.at - last.told.at) / 1_000_000,
+                    last.ttl
+                )
             });
         }
     }

@@ -30,7 +30,8 @@ fn ends(evidence: &Evidence<'_>) -> Vec<End> {
 
 /// The first moment at which anybody was told of a revision, of each revision in ascending order of moments.
 fn sightings(evidence: &Evidence<'_>) -> Vec<(Mark, i64)> {
-    let mut seen: Vec<(Mark, i64)> = evidence.ops.iter().filter_map(|op| op.ok().map(|(mark, answered)| (mark, answered.revision))).collect();
+    let mut seen: Vec<(Mark, i64)> =
+        evidence.ops.iter().filter_map(|op| op.ok().map(|(mark, answered)| (mark, answered.revision))).collect();
     for run in &evidence.watches {
         seen.extend(run.items.iter().filter_map(|(mark, step)| match step {
             WatchStep::Created(created) => Some((*mark, created.revision)),

@@ -9,7 +9,9 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
     }
     let mut findings = Findings::default();
     for (revision, cause) in &evidence.settled.causes {
-        let (Sort::Expire { lease, terms: (found_in, entry) }, Some(line)) = (cause.sort, cause.entry) else { continue };
+        let (Sort::Expire { lease, terms: (found_in, entry) }, Some(line)) = (cause.sort, cause.entry) else {
+            continue;
+        };
         findings.judged();
         if found_in != entry {
             let at = evidence.history.line(line).map_or(0, |record| record.at);

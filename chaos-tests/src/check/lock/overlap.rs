@@ -25,7 +25,8 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
     }
     let total: u64 = overlaps.iter().sum();
     let longest = overlaps.iter().max().copied().unwrap_or(0);
-    let note = format!("{} overlaps, {} ms in all, the longest {} ms", overlaps.len(), total / 1_000_000, longest / 1_000_000);
+    let note =
+        format!("{} overlaps, {} ms in all, the longest {} ms", overlaps.len(), total / 1_000_000, longest / 1_000_000);
     Verdict::Valid { judged: holdings.len() as u64, note: Some(note) }
 }
 

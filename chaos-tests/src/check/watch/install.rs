@@ -15,7 +15,9 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
     let mut watches = 0;
     for run in &evidence.watches {
         let over = evidence.members.iter().any(|(mark, member)| {
-            member.id == run.open.member && matches!(member.step, MemberStep::Installed { snapshots } if snapshots > 0) && run.opened < *mark
+            member.id == run.open.member
+                && matches!(member.step, MemberStep::Installed { snapshots } if snapshots > 0)
+                && run.opened < *mark
         });
         if over {
             watches += 1;

@@ -47,18 +47,29 @@ fn missing(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>, revi
     findings.broken(mark, &others, || format!("watch {} was never told of {key:?} at revision {revision}", run.watch));
 }
 
-fn invented(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>, from: i64, mark: Mark, event: &WatchEvent) {
+fn invented(
+    findings: &mut Findings,
+    evidence: &Evidence<'_>,
+    run: &Run<'_>,
+    from: i64,
+    mark: Mark,
+    event: &WatchEvent,
+) {
     let (key, revision, settled) = (event.key(), event.revision(), &evidence.settled);
     let why = if revision < from {
         "is older than what it asked for"
     } else if !run.covers(key) {
         "is outside of its range"
-    } else if settled.store.changed_at(revision).iter().any(|changed| changed == key) || settled.may_differ(key, revision - 1, revision) {
+    } else if settled.store.changed_at(revision).iter().any(|changed| changed == key)
+        || settled.may_differ(key, revision - 1, revision)
+    {
         return;
     } else {
         "never happened"
     };
-    findings.broken(mark, &[run.opened.line], || format!("watch {}: the event of {key:?} at revision {revision} {why}", run.watch));
+    findings.broken(mark, &[run.opened.line], || {
+        format!("watch {}: the event of {key:?} at revision {revision} {why}", run.watch)
+    });
 }
 
 fn faithful(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>, mark: Mark, event: &WatchEvent) {
@@ -66,22 +77,39 @@ fn faithful(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>, mar
     let now = if let WatchEvent::Put { kv, .. } = event { Some(kv) } else { None };
     let expected = settled.store.get(key, revision);
     let same_but_versions = |a: Option<&KeyValue>, b: Option<&KeyValue>| match (a, b) {
-        (Some(a), Some(b)) => a.value == b.value && a.mod_revision == b.mod_revision && settled.may_differ(key, 0, revision),
+        (Some(a), Some(b)) => {
+            a.value == b.value && a.mod_revision == b.mod_revision && settled.may_differ(key, 0, revision)
+        }
         _ => false,
     };
     if now != expected && !same_but_versions(now, expected) {
-        findings.broken(mark, &[run.opened.line].into_iter().chain(writer(evidence, revision)).collect::<Vec<_>>(), || {
-            format!("watch {} was told {}, at revision {revision} there is {}", run.watch, told_key(now, key), told_key(expected, key))
-        });
+        findings.broken(
+            mark,
+            &[run.opened.line].into_iter().chain(writer(evidence, revision)).collect::<Vec<_>>(),
+            || {
+                format!(
+                    "watch {} was told {}, at revision {revision} there is {}",
+                    run.watch,
+                    told_key(now, key),
+                    told_key(expected, key)
+                )
+            },
+        );
     }
     if !run.open.previous {
         return;
     }
     let before = settled.store.get(key, revision - 1);
-    let given_up = event.previous().is_none() && before.is_some_and(|kv| compaction_before(evidence, kv.mod_revision, mark.at));
+    let given_up =
+        event.previous().is_none() && before.is_some_and(|kv| compaction_before(evidence, kv.mod_revision, mark.at));
     if event.previous() != before && !given_up && !settled.may_differ(key, 0, revision) {
         findings.broken(mark, &[run.opened.line], || {
-            format!("watch {}: before revision {revision} there was {}, it was told {}", run.watch, told_key(before, key), told_key(event.previous(), key))
+            format!(
+                "watch {}: before revision {revision} there was {}, it was told {}",
+                run.watch,
+                told_key(before, key),
+                told_key(event.previous(), key)
+            )
         });
     }
 }

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use super::random::Random;
 use super::store::Store;
 use crate::history::{
-    Answer, Answered, Change, Entry, Event, Fault, FaultStep, Figures, HashKv, Header, History, Invoke, Limits, Member, MemberStep,
-    Outcome, Phase, Range, Request, Return, SCHEMA,
+    Answer, Answered, Change, Entry, Event, Fault, FaultStep, Figures, HashKv, Header, History, Invoke, Limits, Member,
+    MemberStep, Outcome, Phase, Range, Request, Return, SCHEMA,
 };
 
 /// What to generate.
@@ -47,7 +47,17 @@ impl Plan {
     /// Everything at once, small.
     #[must_use]
     pub fn mixed(seed: u64) -> Plan {
-        Plan { seed, ops: 1_500, clients: 8, keys: 6, unknown_per_mille: 10, log: true, appenders: 3, sessions: 4, watches: 9 }
+        Plan {
+            seed,
+            ops: 1_500,
+            clients: 8,
+            keys: 6,
+            unknown_per_mille: 10,
+            log: true,
+            appenders: 3,
+            sessions: 4,
+            watches: 9,
+        }
     }
 
     /// As [`Plan::mixed`], of a store whose logs cannot be read.
@@ -59,7 +69,17 @@ impl Plan {
     /// Many operations of many clients, for timing.
     #[must_use]
     pub fn large(seed: u64, ops: u64) -> Plan {
-        Plan { seed, ops, clients: 64, keys: 100, unknown_per_mille: 2, log: true, appenders: 4, sessions: 8, watches: 20 }
+        Plan {
+            seed,
+            ops,
+            clients: 64,
+            keys: 100,
+            unknown_per_mille: 2,
+            log: true,
+            appenders: 4,
+            sessions: 8,
+            watches: 20,
+        }
     }
 }
 
@@ -156,7 +176,15 @@ pub fn generate(plan: &Plan) -> History {
         version: "0".to_owned(),
         argv: vec!["generate".to_owned()],
         members: vec![1, 2, 3],
-        limits: Limits { election_ms: 500, lease_slack_ms: 500, watch_ms: 5_000, converge_ms: 5_000, half_open_ms: 1_000, rate_floor: 10, watch_floor_percent: 20 },
+        limits: Limits {
+            election_ms: 500,
+            lease_slack_ms: 500,
+            watch_ms: 5_000,
+            converge_ms: 5_000,
+            half_open_ms: 1_000,
+            rate_floor: 10,
+            watch_floor_percent: 20,
+        },
     };
     History::from_events(header, run.events).expect("the simulation records what happens in order")
 }
@@ -164,7 +192,8 @@ pub fn generate(plan: &Plan) -> History {
 impl Run {
     fn new(plan: Plan) -> Run {
         let random = Random::new(plan.seed);
-        let blank = Entry { member: 1, index: 1, term: 1, revision: None, changes: vec![Change::Other("blank".to_owned())] };
+        let blank =
+            Entry { member: 1, index: 1, term: 1, revision: None, changes: vec![Change::Other("blank".to_owned())] };
         Run {
             random,
             now: 0,
@@ -399,7 +428,12 @@ impl Run {
         let client = self.fresh_client();
         self.invoke(client, 1, Request::Range(everything), Then::Nothing, false);
         for member in 1..=3 {
-            let hash = HashKv { member, revision: self.store.revision(), compact_revision: self.store.compacted(), hash: 0xfa1e };
+            let hash = HashKv {
+                member,
+                revision: self.store.revision(),
+                compact_revision: self.store.compacted(),
+                hash: 0xfa1e,
+            };
             self.record(Event::HashKv(hash));
             let (applied, revision, term) = (self.entries.len() as u64, self.store.revision(), self.term);
             self.member(member, MemberStep::Status { applied, revision, term });
