@@ -16,6 +16,7 @@ use fairlead_chaos_tests::check::{judge, judge_timed};
 use fairlead_chaos_tests::history::History;
 use fairlead_chaos_tests::model::generate::{Plan, generate};
 use fairlead_chaos_tests::model::mutate::MUTATIONS;
+use fairlead_chaos_tests::traffic::cpu;
 
 fn main() -> anyhow::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -43,15 +44,16 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn small(seed: &str, ops: &str) -> anyhow::Result<History> {
+    let plan = Plan::mixed(seed.parse()?);
     Ok(generate(&Plan {
         ops: ops.parse()?,
-        clients: 5,
-        keys: 3,
-        watches: 5,
+        clients: 4,
+        keys: 2,
+        watches: 3,
         sessions: 2,
-        appenders: 2,
-        unknown_per_mille: 40,
-        ..Plan::mixed(seed.parse()?)
+        appenders: 1,
+        unknown_per_mille: 60,
+        ..plan
     }))
 }
 
@@ -64,19 +66,21 @@ fn time(ops: u64) -> anyhow::Result<()> {
         let begun = Instant::now();
         let history = History::read(file.as_slice())?;
         let read = begun.elapsed();
-        let begun = Instant::now();
+        let (begun, cpu) = (Instant::now(), cpu::seconds(std::process::id())?);
         let judged = judge_timed(&history);
-        let all = begun.elapsed();
+        let (all, cpu) = (begun.elapsed(), cpu::seconds(std::process::id())? - cpu);
         let valid = judged.iter().filter(|(judged, _)| judged.verdict.is_valid()).count();
         writeln!(
             out,
-            "seed {seed}: {ops} operations, {} records: read in {read:.2?}, judged in {all:.2?}, {valid} of {} valid",
+            "seed {seed}: {ops} operations, {} records: read in {read:.2?}, judged in {all:.2?} ({cpu:.2} s of CPU), {valid} of {} valid",
             history.records().len(),
             judged.len()
         )?;
+        let shared = all.saturating_sub(judged.iter().map(|(_, took)| *took).sum());
+        writeln!(out, "    {shared:>9.2?} putting in order, settling")?;
         let mut slowest = judged;
         slowest.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
-        for (judged, took) in slowest.iter().take(4) {
+        for (judged, took) in slowest.iter().take(6) {
             writeln!(out, "    {took:>9.2?} {} {}: {}", judged.invariant, judged.checker, judged.verdict)?;
         }
     }

@@ -30,6 +30,18 @@ impl Agreement {
     }
 }
 
+/// Compares a range's answer with the replay's state at a revision.
+pub(super) fn read_agreement(settled: &Settled, request: &Request, revision: i64, told: &Answer) -> Agreement {
+    match (request, told) {
+        (Request::Range(range), Answer::Range(told)) if settled.store.shows(range, revision, told) => Agreement::Same,
+        (Request::Range(range), told) => {
+            let expected = Answer::Range(settled.store.range(range, revision));
+            agreement(settled, request, revision, told, &expected)
+        }
+        _ => Agreement::Differs("the answer is of another kind than the question".to_owned()),
+    }
+}
+
 /// Compares an answer that was given at `revision` with the specification's.
 pub(super) fn agreement(
     settled: &Settled,

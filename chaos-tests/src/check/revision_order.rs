@@ -4,7 +4,7 @@
 //! not before one that had been answered when it began), every answer is the replay's, every change in the log was asked
 //! for, and every acknowledged write is in it. Trusts the revisions; [`super::values`] does not.
 
-use super::agree::{Agreement, agreement, branch};
+use super::agree::{Agreement, agreement, branch, read_agreement};
 use super::evidence::{Disagreement, Evidence, Fate, Op};
 use super::verdict::{Findings, Verdict};
 use crate::history::{Answer, Request};
@@ -87,6 +87,9 @@ fn explained(evidence: &Evidence<'_>, at: usize, op: &Op<'_>) -> Agreement {
             None if settled.exact => Agreement::Same,
             None => Agreement::Excused,
         };
+    }
+    if matches!(op.request, Request::Range(_)) {
+        return read_agreement(settled, op.request, answered.revision, &answered.answer);
     }
     match settled.store.read(op.request, answered.revision) {
         Some(expected) => agreement(settled, op.request, answered.revision, &answered.answer, &expected),

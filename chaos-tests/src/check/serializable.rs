@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::agree::{Agreement, agreement};
+use super::agree::{Agreement, read_agreement};
 use super::evidence::{Evidence, Mark};
 use super::verdict::{Findings, Verdict};
-use crate::history::{Answer, Request};
+use crate::history::Request;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
     let settled = &evidence.settled;
@@ -32,9 +32,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
             findings.broken(mark, &[op.invoked.line], || format!("revision {} was never committed", answered.revision));
             continue;
         }
-        let expected = Answer::Range(settled.store.range(range, answered.revision));
-        if let Agreement::Differs(how) = agreement(settled, op.request, answered.revision, &answered.answer, &expected)
-        {
+        if let Agreement::Differs(how) = read_agreement(settled, op.request, answered.revision, &answered.answer) {
             findings.broken(mark, &[op.invoked.line], || how);
         }
     }

@@ -163,7 +163,7 @@ fn revision_order_tells_real_time_and_replay() {
                 shows(&[kv("a", "2", 2, 3, 2)]),
             ),
             "revision order",
-            Some("= \"2\""),
+            Some("at revision 2 and at 3"),
         ),
         (
             "a delete of nothing that was something",
@@ -209,7 +209,7 @@ fn the_log_settles_what_nobody_was_told() {
             "before its invocation it cannot have been",
             script().op(put("a", "1"), 3, done()).unknown(put("b", "2")).log(&[put("b", "2"), put("a", "1")]),
             "revision order",
-            Some("nobody was told"),
+            Some("no client can have asked"),
         ),
         (
             "an unknown delete was",

@@ -108,7 +108,8 @@ pub struct Record {
 pub struct History {
     header: Header,
     records: Vec<Record>,
-    by_line: BTreeMap<Line, usize>,
+    /// Ascending by line.
+    by_line: Vec<(Line, usize)>,
 }
 
 /// A history that contradicts itself: the recorder is at fault, not the store.
@@ -129,7 +130,9 @@ impl History {
     pub fn new(header: Header, mut records: Vec<Record>) -> Result<History, Malformed> {
         records.sort_by_key(|record| (record.at, record.line));
         well_formed(&records)?;
-        let by_line = records.iter().enumerate().map(|(at, record)| (record.line, at)).collect();
+        let mut by_line: Vec<(Line, usize)> =
+            records.iter().enumerate().map(|(at, record)| (record.line, at)).collect();
+        by_line.sort_unstable();
         Ok(History { header, records, by_line })
     }
 
@@ -157,7 +160,8 @@ impl History {
     /// The record on a line of the file.
     #[must_use]
     pub fn line(&self, line: Line) -> Option<&Record> {
-        self.by_line.get(&line).map(|at| &self.records[*at])
+        let place = self.by_line.binary_search_by_key(&line, |(line, _)| *line).ok()?;
+        self.records.get(self.by_line[place].1)
     }
 }
 

@@ -5,7 +5,7 @@
 //! of −1, a keep-alive with TTL 0. In the other direction it is judged after the heal only, with an election and slack on
 //! top: a member without a leader cannot expire anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ends, sightings};
 use crate::check::evidence::{Evidence, Mark};
@@ -94,6 +94,13 @@ fn seen_over(evidence: &Evidence<'_>) -> Vec<(i64, Mark)> {
 fn too_long(findings: &mut Findings, evidence: &Evidence<'_>, renewals: &BTreeMap<i64, Vec<Renewed>>) {
     let Some(healed) = evidence.phase(Phase::Liveness) else { return };
     let limits = &evidence.history.header().limits;
+    let unknown: BTreeSet<i64> = evidence
+        .ops
+        .iter()
+        .filter_map(|op| {
+            if let Request::KeepAlive(keep) = op.request { Some(keep.lease).filter(|_| op.open()) } else { None }
+        })
+        .collect();
     let slack = (limits.election_ms + limits.lease_slack_ms) * 1_000_000;
     for op in &evidence.ops {
         let (Request::TimeToLive(ask), Some((mark, answered))) = (op.request, op.ok()) else { continue };
@@ -101,16 +108,14 @@ fn too_long(findings: &mut Findings, evidence: &Evidence<'_>, renewals: &BTreeMa
         if left.remaining < 0 || op.invoked < healed {
             continue;
         }
-        let open = |other: &crate::check::evidence::Op<'_>| {
-            other.open() && matches!(other.request, Request::KeepAlive(keep) if keep.lease == ask.lease)
-        };
         let Some(last) = renewals
             .get(&ask.lease)
             .and_then(|all| all.iter().filter(|renewed| renewed.asked < mark).max_by_key(|renewed| renewed.told))
         else {
             continue;
         };
-        if evidence.ops.iter().any(open) {
+        // A renewal that nobody was told of may come at any time.
+        if unknown.contains(&ask.lease) {
             continue;
         }
         // A new leader gives every lease its full TTL again.

@@ -3,12 +3,9 @@
 //! None missing, none invented, each with the key as it was at that revision; the previous value too, where it was asked
 //! and is not compacted. Order and repetition are I-20's and I-21's.
 
-use std::collections::BTreeMap;
-
 use super::told_to;
 use crate::check::agree::told_key;
 use crate::check::evidence::{Evidence, Mark, Run};
-use crate::check::old_reads::compaction_before;
 use crate::check::verdict::{Findings, Verdict};
 use crate::history::{KeyValue, Line, WatchEvent};
 
@@ -16,16 +13,21 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
     let mut findings = Findings::default();
     for run in &evidence.watches {
         let (Some(from), Some((to, _))) = (run.from(), told_to(run)) else { continue };
-        let mut told: BTreeMap<(i64, &str), (Mark, &WatchEvent)> = BTreeMap::new();
+        let mut told: Vec<(i64, Mark, &WatchEvent)> = Vec::new();
         for (mark, event) in run.events() {
             findings.judged();
-            told.entry((event.revision(), event.key())).or_insert((mark, event));
+            told.push((event.revision(), mark, event));
             invented(&mut findings, evidence, run, from, mark, event);
         }
+        // In order but for what I-20 tells; of one revision, the first that was told comes first.
+        told.sort_by_key(|(revision, mark, _)| (*revision, *mark));
+        let mut next = 0;
         for (revision, keys) in evidence.settled.store.changes_from(from).take_while(|(revision, _)| *revision <= to) {
+            next += told[next..].partition_point(|(of, ..)| *of < revision);
+            let of_revision = told[next..].iter().take_while(|(of, ..)| *of == revision);
             for key in run.owed(&evidence.settled.store, revision, keys) {
-                match told.get(&(revision, key)) {
-                    Some((mark, event)) => faithful(&mut findings, evidence, run, *mark, event),
+                match of_revision.clone().find(|(.., event)| event.key() == key) {
+                    Some((_, mark, event)) => faithful(&mut findings, evidence, run, *mark, event),
                     None => missing(&mut findings, evidence, run, revision, key),
                 }
             }
@@ -101,7 +103,7 @@ fn faithful(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>, mar
     }
     let before = settled.store.get(key, revision - 1);
     let given_up =
-        event.previous().is_none() && before.is_some_and(|kv| compaction_before(evidence, kv.mod_revision, mark.at));
+        event.previous().is_none() && before.is_some_and(|kv| evidence.compaction_asked(kv.mod_revision, mark.at));
     if event.previous() != before && !given_up && !settled.may_differ(key, 0, revision) {
         findings.broken(mark, &[run.opened.line], || {
             format!(

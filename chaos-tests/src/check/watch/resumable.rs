@@ -3,7 +3,6 @@
 
 use super::told_to;
 use crate::check::evidence::{Evidence, Run};
-use crate::check::old_reads::compaction_before;
 use crate::check::verdict::{Findings, Verdict};
 use crate::history::WatchStep;
 
@@ -20,7 +19,7 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
             }
             findings.judged();
             let next = run.from().unwrap_or(run.open.from).max(told_to(run).map_or(0, |(to, _)| to + 1));
-            let asked = compaction_before(evidence, canceled.compact_revision - 1, mark.at);
+            let asked = evidence.compaction_asked(canceled.compact_revision - 1, mark.at);
             if canceled.compact_revision <= next || !asked {
                 let why = if asked { format!("it was at {next}") } else { "nobody had compacted that".to_owned() };
                 findings.broken(*mark, &[run.opened.line], || {

@@ -236,7 +236,7 @@ impl Run {
 
     /// How long the traffic lasts, about.
     fn length(&self) -> u64 {
-        (self.plan.ops * 12 / self.plan.clients.max(1)).max(2_000) * MS
+        (self.plan.ops * 12 / self.plan.clients.max(1)).max(1_000) * MS
     }
 
     fn after(&mut self, wait: u64, action: Action) {
