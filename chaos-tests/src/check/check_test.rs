@@ -5,6 +5,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use super::*;
+use crate::history::{Event, FaultStep, Phase};
 use crate::model::generate::{Plan, generate};
 use crate::model::mutate::MUTATIONS;
 
@@ -119,4 +120,48 @@ fn the_histories_in_the_repository_are_judged_as_ever() {
 fn many_clients_on_many_keys_are_judged_valid() {
     let history = generate(&Plan::large(1, 20_000));
     assert_eq!(not_valid(&history), Vec::<String>::new());
+}
+
+/// A history without some of its records.
+fn without(history: &History, unwanted: impl Fn(&Event) -> bool) -> History {
+    let kept = history.records().iter().filter(|record| !unwanted(&record.event)).cloned().collect();
+    History::new(history.header().clone(), kept).unwrap()
+}
+
+#[test]
+fn what_was_not_shown_makes_a_verdict_unknown_and_never_valid() {
+    type Unwanted = fn(&Event) -> bool;
+    let cases: [(&str, Unwanted, &str); 8] = [
+        (
+            "coverage",
+            |event| matches!(event, Event::Fault(fault) if matches!(fault.step, FaultStep::Witnessed { .. })),
+            "no effect",
+        ),
+        (
+            "coverage",
+            |event| matches!(event, Event::Fault(fault) if matches!(fault.step, FaultStep::Healed { .. })),
+            "not undone",
+        ),
+        ("coverage", |event| matches!(event, Event::Phase(Phase::WarmUp)), "no phase"),
+        ("durable", |event| matches!(event, Event::Phase(Phase::End)), "no final reads"),
+        ("hash", |event| matches!(event, Event::HashKv(hash) if hash.member > 1), "1 members were asked"),
+        ("liveness", |event| matches!(event, Event::Phase(Phase::Liveness)), "no phase"),
+        ("liveness", |event| matches!(event, Event::Member(member) if member.id == 3), "member 3 gave no status"),
+        ("lease term", |event| matches!(event, Event::Entry(_)), "no member's log"),
+    ];
+    let history = generate(&Plan::mixed(2));
+    for (checker, unwanted, part) in cases {
+        let judged = judge(&without(&history, unwanted));
+        let verdict = &judged.iter().find(|judged| judged.checker == checker).unwrap().verdict;
+        assert!(matches!(verdict, Verdict::Unknown { why } if why.contains(part)), "{checker}: {verdict}");
+    }
+}
+
+#[test]
+fn a_log_with_a_hole_is_not_settled_by() {
+    let history = generate(&Plan::mixed(2));
+    let holed = without(&history, |event| matches!(event, Event::Entry(entry) if entry.index == 40));
+    let judged = judge(&holed);
+    let order = judged.iter().find(|judged| judged.checker == "revision order").unwrap();
+    assert!(order.verdict.to_string().contains("without a log"), "{}", order.verdict);
 }

@@ -44,8 +44,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
             let put = &last[**key];
             findings.judged();
             let shown = ranged.kvs.iter().find(|kv| kv.key == ***key);
-            let there = shown.is_some_and(|kv| kv.mod_revision >= put.revision);
-            if !there && !(shown.is_none() && may_be_gone(evidence, key, put.revision)) {
+            let kept = shown.is_some_and(|kv| kv.mod_revision >= put.revision);
+            let gone = shown.is_none() && may_be_gone(evidence, key, put.revision);
+            if !kept && !gone {
                 findings.broken(mark, &[put.op.invoked.line, put.op.shown_at().line, op.invoked.line], || {
                     format!(
                         "{key:?} was acknowledged at revision {}, the final read has {}",

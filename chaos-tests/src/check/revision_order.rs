@@ -5,7 +5,7 @@
 //! for, and every acknowledged write is in it. Trusts the revisions; [`super::values`] does not.
 
 use super::agree::{Agreement, agreement, branch, read_agreement};
-use super::evidence::{Disagreement, Evidence, Fate, Op};
+use super::evidence::{Disagreement, Evidence, Fate, Op, Sort};
 use super::verdict::{Findings, Verdict};
 use crate::history::{Answer, Request};
 
@@ -137,7 +137,7 @@ fn around(evidence: &Evidence<'_>, op: &Op<'_>, revision: i64) -> Vec<u32> {
             let touched = settled.store.touched(key, at);
             if let Some(cause) = settled.causes.get(&touched) {
                 lines.extend(cause.entry);
-                if let super::evidence::Sort::Op(writer) = cause.sort {
+                if let Sort::Op(writer) = cause.sort {
                     lines.extend([evidence.ops[writer].invoked.line, evidence.ops[writer].shown_at().line]);
                 }
             }

@@ -10,24 +10,27 @@
 //! history that is built has matching invocations and returns, sequential clients, and no client that goes on after an
 //! unknown result. Does not: judge ([`crate::check`]), know a clock, keep values longer than [`TEXT_BYTES_MAX`].
 
+mod answer;
 mod event;
 mod file;
-mod op;
+mod request;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use answer::{
+    Answer, Answered, Code, Deleted, Failure, Granted, Held, KeptAlive, Outcome, PutDone, Ranged, TtlLeft, TxnDone,
+};
 pub use event::{
     Change, Entry, Event, Fault, FaultStep, Figures, HashKv, Invoke, Member, MemberStep, Panic, Phase, Return,
 };
 pub use file::{LINE_BYTES_MAX, ReadError, SCHEMA, WriteError, Writer};
-pub(crate) use op::covers;
-pub use op::{
-    Answer, Answered, Campaign, Code, Compact, Compare, Delete, Deleted, Failure, Grant, Granted, Held, KeepAlive,
-    KeptAlive, KeyValue, Lock, Outcome, Put, PutDone, Range, Ranged, Relation, Request, Resign, Revoke, Target,
-    TimeToLive, TtlLeft, Txn, TxnDone, Unlock,
+pub(crate) use request::covers;
+pub use request::{
+    Campaign, Compact, Compare, Delete, Grant, KeepAlive, KeyValue, Lock, Put, Range, Relation, Request, Resign,
+    Revoke, Target, TimeToLive, Txn, Unlock,
 };
 pub use watch::{Batch, Canceled, CloseCause, Closed, Created, Open, Progress, Watch, WatchEvent, WatchStep};
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::ends;
 use crate::check::evidence::{Evidence, Mark};
 use crate::check::verdict::{Findings, Verdict};
-use crate::history::{KeyValue, WatchEvent};
+use crate::history::{KeyValue, Request, WatchEvent};
 
 pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
     let mut findings = Findings::default();
@@ -28,7 +28,7 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
         }
     };
     for op in &evidence.ops {
-        let old = matches!(op.request, crate::history::Request::Range(range) if range.revision > 0);
+        let old = matches!(op.request, Request::Range(range) if range.revision > 0);
         if let Some((mark, answered)) = op.ok().filter(|_| !old) {
             answered.answer.shown().into_iter().for_each(|kv| shown(mark, kv, answered.revision));
         }

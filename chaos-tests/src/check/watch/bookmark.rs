@@ -7,7 +7,8 @@ use crate::history::WatchStep;
 pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
     let mut findings = Findings::default();
     for run in &evidence.watches {
-        let (mut bookmark, mut last): (Option<(i64, Mark)>, Option<(i64, Mark)>) = (None, None);
+        let mut bookmark: Option<(i64, Mark)> = None;
+        let mut last: Option<(i64, Mark)> = None;
         for (mark, step) in &run.items {
             match step {
                 WatchStep::Progress(progress) => {

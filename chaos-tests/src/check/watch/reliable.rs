@@ -5,9 +5,9 @@
 
 use super::told_to;
 use crate::check::agree::told_key;
-use crate::check::evidence::{Evidence, Mark, Run};
+use crate::check::evidence::{Evidence, Mark, Run, Sort};
 use crate::check::verdict::{Findings, Verdict};
-use crate::history::{KeyValue, Line, WatchEvent};
+use crate::history::{KeyValue, Line, WatchEvent, WatchStep};
 
 pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
     let mut findings = Findings::default();
@@ -39,8 +39,8 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
 fn missing(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>, revision: i64, key: &str) {
     // The record that shows it is the first word of a later revision.
     let after = run.items.iter().find(|(_, step)| match step {
-        crate::history::WatchStep::Events(batch) => batch.events.iter().any(|event| event.revision() > revision),
-        crate::history::WatchStep::Progress(progress) => progress.revision >= revision,
+        WatchStep::Events(batch) => batch.events.iter().any(|event| event.revision() > revision),
+        WatchStep::Progress(progress) => progress.revision >= revision,
         _ => false,
     });
     let mark = after.map_or(run.opened, |(mark, _)| *mark);
@@ -118,7 +118,6 @@ fn faithful(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>, mar
 
 /// The records of who wrote a revision.
 fn writer(evidence: &Evidence<'_>, revision: i64) -> Vec<Line> {
-    use crate::check::evidence::Sort;
     let Some(cause) = evidence.settled.causes.get(&revision) else { return Vec::new() };
     let op = if let Sort::Op(at) = cause.sort { Some(&evidence.ops[at]) } else { None };
     cause.entry.into_iter().chain(op.into_iter().flat_map(|op| [op.invoked.line, op.shown_at().line])).collect()

@@ -2,8 +2,8 @@
 
 use super::{Action, MS, Run, Then};
 use crate::history::{
-    Answer, Change, Compare, Delete, Grant, Held, KeepAlive, KeptAlive, Lock, Outcome, Put, Relation, Request, Revoke,
-    Target, TimeToLive, TtlLeft, Txn, Unlock,
+    Answer, Change, Code, Compare, Delete, Failure, Grant, Held, KeepAlive, KeptAlive, Lock, Outcome, Put, Relation,
+    Request, Revoke, Target, TimeToLive, TtlLeft, Txn, Unlock,
 };
 
 /// Seconds of a lease.
@@ -129,7 +129,7 @@ impl Run {
                 let absent = Compare { key, is: Relation::Equal, to: Target::Create(0) };
                 let txn = Request::Txn(Txn { compares: vec![absent], success: vec![put], failure: Vec::new() });
                 if let Err(code) = self.store.apply(&txn) {
-                    return Some(Outcome::Failed(crate::history::Failure { code, message: String::new() }));
+                    return Some(Outcome::Failed(Failure { code, message: String::new() }));
                 }
                 self.log(vec![Change::Apply(txn)]);
                 let waiter = self.sessions.iter_mut().find(|session| session.lease == lock.lease);
@@ -167,10 +167,9 @@ impl Run {
                 .cloned();
             let outcome = match oldest {
                 Some(kv) if kv.key == key => Some(self.ok(Answer::Held(Held { token: kv.create_revision, key }))),
-                _ if self.store.get(&key, now).is_none() => Some(Outcome::Failed(crate::history::Failure {
-                    code: crate::history::Code::Other,
-                    message: "session expired".to_owned(),
-                })),
+                _ if self.store.get(&key, now).is_none() => {
+                    Some(Outcome::Failed(Failure { code: Code::Other, message: "session expired".to_owned() }))
+                }
                 _ => None,
             };
             let waits = outcome.is_none();

@@ -48,7 +48,7 @@ impl Run {
             key,
             end,
             from,
-            previous: watch % 2 == 0,
+            previous: watch.is_multiple_of(2),
             progress: true,
             no_delete: watch % 5 == 4,
             resumes: before,

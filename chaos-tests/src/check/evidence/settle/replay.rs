@@ -91,22 +91,18 @@ fn replay<'h>(settled: &mut Settled, log: &Log<'h>) -> Vec<Slot<'h>> {
 fn claim_acknowledged(settled: &mut Settled, ops: &[Op<'_>], slots: &mut [Slot<'_>]) {
     for (at, op) in ops.iter().enumerate() {
         let Some((mark, answered)) = op.ok() else { continue };
-        let revoke = matches!(op.request, Request::Revoke(_));
-        if !answered.answer.changed_keys() && !revoke {
+        if !answered.answer.changed_keys() {
             continue;
         }
         let place = slots.binary_search_by_key(&answered.revision, |slot| slot.revision).ok();
         let Some(slot) = place.map(|place| &mut slots[place]).filter(|slot| slot.request == Some(op.request)) else {
-            if !revoke {
-                let entry: Vec<_> =
-                    place.map(|place| slots[place].mark.line).into_iter().chain([op.invoked.line]).collect();
-                let what = format!(
-                    "a write was acknowledged at revision {}, where the committed log has {}",
-                    answered.revision,
-                    if place.is_some() { "another" } else { "nothing" }
-                );
-                settled.contradict(Disagreement::Lost, mark, &entry, what);
-            }
+            let entry: Vec<_> = place.map(|at| slots[at].mark.line).into_iter().chain([op.invoked.line]).collect();
+            let there = if place.is_some() { "another" } else { "nothing" };
+            let what = format!(
+                "a write was acknowledged at revision {}, where the committed log has {there}",
+                answered.revision
+            );
+            settled.contradict(Disagreement::Lost, mark, &entry, what);
             continue;
         };
         match slot.claimed {
@@ -134,7 +130,9 @@ fn claim_unknown<'h>(
     unclaimed: &mut HashMap<&'h Request, Vec<usize>>,
 ) {
     for (at, op) in ops.iter().enumerate() {
-        if !op.open() || !op.request.may_write() {
+        // The header of a revoke may be of a later revision than its own.
+        let revoke = matches!(op.request, Request::Revoke(_)) && op.ok().is_some();
+        if !(op.open() && op.request.may_write() || revoke) {
             continue;
         }
         settled.fates[at] = match op.request {
@@ -144,6 +142,7 @@ fn claim_unknown<'h>(
             | Request::Resign(_)
             | Request::Compact(_)
             | Request::Grant(_) => Fate::None,
+            _ if revoke => Fate::None,
             _ => Fate::Never,
         };
         // Places are kept in descending order: the last is the earliest.
@@ -165,7 +164,8 @@ fn explain_rest(settled: &mut Settled, ops: &[Op<'_>], slots: &[Slot<'_>]) {
     }
     for slot in slots {
         let (Some(request), None) = (slot.request, slot.claimed) else { continue };
-        if touched(request).iter().all(|key| settled.is_service_key(key)) {
+        let keys = touched(request);
+        if !keys.is_empty() && keys.iter().all(|key| settled.is_service_key(key)) {
             if let Some(cause) = settled.causes.get_mut(&slot.revision) {
                 cause.sort = Sort::Service;
             }
