@@ -30,8 +30,26 @@ impl Agreement {
     }
 }
 
+/// Compares a range's answer with the replay's state at a revision.
+pub(super) fn read_agreement(settled: &Settled, request: &Request, revision: i64, told: &Answer) -> Agreement {
+    match (request, told) {
+        (Request::Range(range), Answer::Range(told)) if settled.store.shows(range, revision, told) => Agreement::Same,
+        (Request::Range(range), told) => {
+            let expected = Answer::Range(settled.store.range(range, revision));
+            agreement(settled, request, revision, told, &expected)
+        }
+        _ => Agreement::Differs("the answer is of another kind than the question".to_owned()),
+    }
+}
+
 /// Compares an answer that was given at `revision` with the specification's.
-pub(super) fn agreement(settled: &Settled, request: &Request, revision: i64, told: &Answer, expected: &Answer) -> Agreement {
+pub(super) fn agreement(
+    settled: &Settled,
+    request: &Request,
+    revision: i64,
+    told: &Answer,
+    expected: &Answer,
+) -> Agreement {
     if told == expected {
         return Agreement::Same;
     }
@@ -53,10 +71,16 @@ pub(super) fn agreement(settled: &Settled, request: &Request, revision: i64, tol
             }
             let ops = if told.succeeded { &txn.success } else { &txn.failure };
             if told.answers.len() != expected.answers.len() || told.answers.len() != ops.len() {
-                return Agreement::Differs(format!("{} operations were answered, {} were asked", told.answers.len(), ops.len()));
+                return Agreement::Differs(format!(
+                    "{} operations were answered, {} were asked",
+                    told.answers.len(),
+                    ops.len()
+                ));
             }
             let pairs = told.answers.iter().zip(&expected.answers);
-            ops.iter().zip(pairs).fold(Agreement::Same, |so_far, (op, (told, expected))| so_far.and(|| agreement(settled, op, revision, told, expected)))
+            ops.iter().zip(pairs).fold(Agreement::Same, |so_far, (op, (told, expected))| {
+                so_far.and(|| agreement(settled, op, revision, told, expected))
+            })
         }
         _ => Agreement::Differs("the answer is of another kind than the question".to_owned()),
     }
@@ -66,24 +90,39 @@ pub(super) fn agreement(settled: &Settled, request: &Request, revision: i64, tol
 pub(super) fn branch(settled: &Settled, revision: i64, request: &Request, told: &TxnDone) -> Agreement {
     let Request::Txn(txn) = request else { return Agreement::Same };
     let before = revision - i64::from(Answer::Txn(told.clone()).changed_keys());
-    let excused = txn.compares.iter().any(|compare| {
-        settled.may_differ(&compare.key, 0, before)
-    });
+    let excused = txn.compares.iter().any(|compare| settled.may_differ(&compare.key, 0, before));
     if excused {
         return Agreement::Excused;
     }
-    let keys: Vec<String> = txn.compares.iter().map(|compare| told_key(settled.store.get(&compare.key, before), &compare.key)).collect();
+    let keys: Vec<String> =
+        txn.compares.iter().map(|compare| told_key(settled.store.get(&compare.key, before), &compare.key)).collect();
     let which = if told.succeeded { "succeeded" } else { "failed" };
     Agreement::Differs(format!("the compares {which}, but at revision {before} there is {}", keys.join(", ")))
 }
 
 fn ranged(settled: &Settled, partial: bool, revision: i64, told: &Ranged, expected: &Ranged) -> Agreement {
     if partial && !settled.exact {
-        return if settled.gaps.is_empty() { Agreement::Differs(format!("it shows {} of {} keys, not {} of {}", told.kvs.len(), told.count, expected.kvs.len(), expected.count)) } else { Agreement::Excused };
+        return if settled.gaps.is_empty() {
+            Agreement::Differs(format!(
+                "it shows {} of {} keys, not {} of {}",
+                told.kvs.len(),
+                told.count,
+                expected.kvs.len(),
+                expected.count
+            ))
+        } else {
+            Agreement::Excused
+        };
     }
-    key_values(settled, revision, &told.kvs, &expected.kvs).and(|| count(settled, told.count, expected.count)).and(|| {
-        if told.more == expected.more { Agreement::Same } else { Agreement::Differs(format!("more is {}", told.more)) }
-    })
+    key_values(settled, revision, &told.kvs, &expected.kvs).and(|| count(settled, told.count, expected.count)).and(
+        || {
+            if told.more == expected.more {
+                Agreement::Same
+            } else {
+                Agreement::Differs(format!("more is {}", told.more))
+            }
+        },
+    )
 }
 
 fn count(settled: &Settled, told: i64, expected: i64) -> Agreement {
@@ -122,20 +161,34 @@ fn key_value(settled: &Settled, revision: i64, told: Option<&KeyValue>, expected
     let key = told.or(expected).map_or("", |kv| &kv.key);
     let excused = match (told, expected) {
         (None, Some(expected)) => settled.may_differ(key, expected.mod_revision, revision),
-        (Some(told), None) => settled.may_differ(key, told.mod_revision, revision) || told.mod_revision > settled.store.touched(key, revision) && settled.may_differ(key, 0, revision),
-        (Some(told), Some(expected)) => told.mod_revision == expected.mod_revision && told.value == expected.value && settled.may_differ(key, 0, revision),
+        (Some(told), None) => {
+            settled.may_differ(key, told.mod_revision, revision)
+                || told.mod_revision > settled.store.touched(key, revision) && settled.may_differ(key, 0, revision)
+        }
+        (Some(told), Some(expected)) => {
+            told.mod_revision == expected.mod_revision
+                && told.value == expected.value
+                && settled.may_differ(key, 0, revision)
+        }
         (None, None) => true,
     };
     if excused {
         return Agreement::Excused;
     }
-    Agreement::Differs(format!("it has {}, at revision {revision} there is {}", told_key(told, key), told_key(expected, key)))
+    Agreement::Differs(format!(
+        "it has {}, at revision {revision} there is {}",
+        told_key(told, key),
+        told_key(expected, key)
+    ))
 }
 
 /// A key for people.
 pub(super) fn told_key(kv: Option<&KeyValue>, key: &str) -> String {
     match kv {
         None => format!("no {key:?}"),
-        Some(kv) => format!("{key:?} = {:?} (mod {}, create {}, version {})", kv.value, kv.mod_revision, kv.create_revision, kv.version),
+        Some(kv) => format!(
+            "{key:?} = {:?} (mod {}, create {}, version {})",
+            kv.value, kv.mod_revision, kv.create_revision, kv.version
+        ),
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         let (Some((mark, _)), true) = (op.ok(), range.revision > 0 && !range.serializable) else { continue };
         findings.judged();
         if range.revision < compacted {
-            findings.broken(mark, &[by.line, op.invoked.line], || format!("revision {} was served after {compacted} had been compacted", range.revision));
+            findings.broken(mark, &[by.line, op.invoked.line], || {
+                format!("revision {} was served after {compacted} had been compacted", range.revision)
+            });
         }
     }
     findings.verdict()

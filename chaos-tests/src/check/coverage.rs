@@ -16,7 +16,12 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
     }
     let mut findings = Findings::default();
     evidence.faults.iter().for_each(|_| findings.judged());
-    findings.verdict_with(Some(format!("{} faults, {} operations, {} watches", evidence.faults.len(), evidence.ops.len(), evidence.watches.len())))
+    findings.verdict_with(Some(format!(
+        "{} faults, {} operations, {} watches",
+        evidence.faults.len(),
+        evidence.ops.len(),
+        evidence.watches.len()
+    )))
 }
 
 fn unexercised(fault: &Injected<'_>) -> Option<String> {
@@ -44,7 +49,8 @@ fn too_thin(evidence: &Evidence<'_>, phase: Phase) -> Option<String> {
     let (Some(from), Some(to)) = (evidence.phase(phase), evidence.phase_end(phase)) else {
         return Some(format!("there was no phase {phase:?}"));
     };
-    let done = evidence.ops.iter().filter_map(|op| op.ok()).filter(|(mark, _)| (from.at..to).contains(&mark.at)).count() as u64;
+    let done = evidence.ops.iter().filter_map(|op| op.ok()).filter(|(mark, _)| (from.at..to).contains(&mark.at)).count()
+        as u64;
     let rate = done * 1_000_000_000 / (to - from.at).max(1);
     (rate < floor).then(|| format!("{rate} operations a second in phase {phase:?}, the floor is {floor}"))
 }
@@ -52,6 +58,10 @@ fn too_thin(evidence: &Evidence<'_>, phase: Phase) -> Option<String> {
 fn watches_without_events(evidence: &Evidence<'_>) -> Option<String> {
     let floor = evidence.history.header().limits.watch_floor_percent;
     let all = evidence.watches.len() as u64;
-    let with = evidence.watches.iter().filter(|run| run.items.iter().any(|(_, step)| matches!(step, WatchStep::Events(_)))).count() as u64;
+    let with = evidence
+        .watches
+        .iter()
+        .filter(|run| run.items.iter().any(|(_, step)| matches!(step, WatchStep::Events(_))))
+        .count() as u64;
     (with * 100 < all * floor).then(|| format!("{with} of {all} watches had an event, the floor is {floor} %"))
 }

@@ -23,7 +23,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         findings.broken(contradiction.mark, &contradiction.others, || contradiction.what.clone());
     }
     let Some(end) = evidence.phase(Phase::End) else {
-        return if findings.clean() { Verdict::Unknown { why: "the run has no final reads: phase `end` is missing".to_owned() } } else { findings.verdict() };
+        return if findings.clean() {
+            Verdict::Unknown { why: "the run has no final reads: phase `end` is missing".to_owned() }
+        } else {
+            findings.verdict()
+        };
     };
     let last = last_puts(evidence);
     let mut keys: Vec<&&str> = last.keys().collect();
@@ -40,10 +44,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
             let put = &last[**key];
             findings.judged();
             let shown = ranged.kvs.iter().find(|kv| kv.key == ***key);
-            let there = shown.is_some_and(|kv| kv.mod_revision >= put.revision);
-            if !there && !(shown.is_none() && may_be_gone(evidence, key, put.revision)) {
+            let kept = shown.is_some_and(|kv| kv.mod_revision >= put.revision);
+            let gone = shown.is_none() && may_be_gone(evidence, key, put.revision);
+            if !kept && !gone {
                 findings.broken(mark, &[put.op.invoked.line, put.op.shown_at().line, op.invoked.line], || {
-                    format!("{key:?} was acknowledged at revision {}, the final read has {}", put.revision, told_key(shown, key))
+                    format!(
+                        "{key:?} was acknowledged at revision {}, the final read has {}",
+                        put.revision,
+                        told_key(shown, key)
+                    )
                 });
             }
         }
@@ -59,7 +68,9 @@ fn last_puts<'e, 'h>(evidence: &'e Evidence<'h>) -> HashMap<&'h str, Last<'e, 'h
     for op in &evidence.ops {
         let Some((_, answered)) = op.ok().filter(|(_, answered)| answered.answer.changed_keys()) else { continue };
         let branch = match (&answered.answer, op.request) {
-            (Answer::Txn(told), Request::Txn(txn)) => if told.succeeded { &txn.success } else { &txn.failure }.as_slice(),
+            (Answer::Txn(told), Request::Txn(txn)) => {
+                if told.succeeded { &txn.success } else { &txn.failure }.as_slice()
+            }
             _ => std::slice::from_ref(op.request),
         };
         for put in branch.iter().flat_map(Request::puts) {

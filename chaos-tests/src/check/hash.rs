@@ -16,7 +16,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         findings.judged();
         if first.hash != hash.hash {
             findings.broken(*mark, &[by.line], || {
-                format!("member {} has hash {} at revision {} over {}, member {} has {}", hash.member, hash.hash, hash.revision, hash.compact_revision, first.member, first.hash)
+                format!(
+                    "member {} has hash {} at revision {} over {}, member {} has {}",
+                    hash.member, hash.hash, hash.revision, hash.compact_revision, first.member, first.hash
+                )
             });
         }
     }

@@ -26,7 +26,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         None => findings.broken(first_asked, &[healed.line], || "no write succeeded after the heal".to_owned()),
         Some(first) if first.at > healed.at + within => {
             findings.broken(first, &[healed.line, first_asked.line], || {
-                format!("the first write succeeded {} ms after the heal, three election timeouts are {} ms", (first.at - healed.at) / 1_000_000, within / 1_000_000)
+                format!(
+                    "the first write succeeded {} ms after the heal, three election timeouts are {} ms",
+                    (first.at - healed.at) / 1_000_000,
+                    within / 1_000_000
+                )
             });
         }
         Some(_) => {}
@@ -60,9 +64,15 @@ fn converged(evidence: &Evidence<'_>, healed: Mark, within: u64) -> Result<(), L
     let highest = last.values().map(|(_, applied)| *applied).max().unwrap_or(0);
     match last.iter().find(|(_, (_, applied))| *applied < highest) {
         None => Ok(()),
-        Some((member, (mark, applied))) if mark.at >= quiet + within => {
-            Err(Lag::Behind(*mark, format!("member {member} is still at index {applied} of {highest}, {} ms after the traffic stopped", (mark.at - quiet) / 1_000_000)))
-        }
-        Some((member, (_, applied))) => Err(Lag::Unseen(format!("member {member} was last seen at index {applied} of {highest}, and not asked again"))),
+        Some((member, (mark, applied))) if mark.at >= quiet + within => Err(Lag::Behind(
+            *mark,
+            format!(
+                "member {member} is still at index {applied} of {highest}, {} ms after the traffic stopped",
+                (mark.at - quiet) / 1_000_000
+            ),
+        )),
+        Some((member, (_, applied))) => Err(Lag::Unseen(format!(
+            "member {member} was last seen at index {applied} of {highest}, and not asked again"
+        ))),
     }
 }

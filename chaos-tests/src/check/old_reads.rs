@@ -1,10 +1,10 @@
 //! I-06: a read at an old revision shows exactly the state at it; it is refused only when the revision is compacted, or
 //! has not been yet.
 
-use super::agree::{Agreement, agreement};
-use super::evidence::{Evidence, Op};
+use super::agree::{Agreement, read_agreement};
+use super::evidence::Evidence;
 use super::verdict::{Findings, Verdict};
-use crate::history::{Answer, Code, Request};
+use crate::history::{Code, Request};
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
     let settled = &evidence.settled;
@@ -17,32 +17,32 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         if let Some((mark, answered)) = op.ok() {
             findings.judged();
             if range.revision > answered.revision {
-                findings.broken(mark, &[op.invoked.line], || format!("revision {} was served at revision {}", range.revision, answered.revision));
+                findings.broken(mark, &[op.invoked.line], || {
+                    format!("revision {} was served at revision {}", range.revision, answered.revision)
+                });
                 continue;
             }
-            let expected = Answer::Range(settled.store.range(range, range.revision));
-            if let Agreement::Differs(how) = agreement(settled, op.request, range.revision, &answered.answer, &expected) {
+            if let Agreement::Differs(how) = read_agreement(settled, op.request, range.revision, &answered.answer) {
                 findings.broken(mark, &[op.invoked.line], || how);
             }
         }
         if let Some((mark, failure)) = op.refused() {
             findings.judged();
             let wrong = match failure.code {
-                Code::Compacted => !compaction_before(evidence, range.revision, mark.at),
+                Code::Compacted => !evidence.compaction_asked(range.revision, mark.at),
                 Code::FutureRevision => !range.serializable && range.revision <= settled.floors[at],
                 _ => false,
             };
             if wrong {
-                let what = if failure.code == Code::Compacted { "compacted, which nobody asked for" } else { "in the future, though it had been answered before" };
-                findings.broken(mark, &[op.invoked.line], || format!("revision {} is said to be {what}", range.revision));
+                let what = if failure.code == Code::Compacted {
+                    "compacted, which nobody asked for"
+                } else {
+                    "in the future, though it had been answered before"
+                };
+                findings
+                    .broken(mark, &[op.invoked.line], || format!("revision {} is said to be {what}", range.revision));
             }
         }
     }
     findings.verdict()
-}
-
-/// Whether a compaction above a revision was asked for before a moment.
-pub(super) fn compaction_before(evidence: &Evidence<'_>, revision: i64, at: u64) -> bool {
-    let above = |op: &&Op<'_>| matches!(op.request, Request::Compact(compact) if compact.revision > revision);
-    evidence.ops.iter().take_while(|op| op.invoked.at <= at).any(|op| above(&op))
 }

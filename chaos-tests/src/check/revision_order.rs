@@ -4,8 +4,8 @@
 //! not before one that had been answered when it began), every answer is the replay's, every change in the log was asked
 //! for, and every acknowledged write is in it. Trusts the revisions; [`super::values`] does not.
 
-use super::agree::{Agreement, agreement, branch};
-use super::evidence::{Disagreement, Evidence, Fate, Op};
+use super::agree::{Agreement, agreement, branch, read_agreement};
+use super::evidence::{Disagreement, Evidence, Fate, Op, Sort};
 use super::verdict::{Findings, Verdict};
 use crate::history::{Answer, Request};
 
@@ -30,7 +30,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         if answered.revision < floor || wrote && answered.revision == floor {
             let witness = earlier(evidence, op, answered.revision);
             findings.broken(mark, &witness, || {
-                format!("answered at revision {}, though {floor} had been answered before it was asked", answered.revision)
+                format!(
+                    "answered at revision {}, though {floor} had been answered before it was asked",
+                    answered.revision
+                )
             });
             continue;
         }
@@ -41,9 +44,17 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         }
     }
     if findings.clean() && excused * 1000 > answers * EXCUSED_PER_MILLE_MAX {
-        return Verdict::Unknown { why: format!("{excused} of {answers} answers hang on operations whose fate is not known, and there is no log to settle them") };
+        return Verdict::Unknown {
+            why: format!(
+                "{excused} of {answers} answers hang on operations whose fate is not known, and there is no log to settle them"
+            ),
+        };
     }
-    let settled_by = if settled.exact { format!("by {} log entries", evidence.log.entries.len()) } else { format!("without a log, {} operations open, {excused} answers excused", settled.open_count()) };
+    let settled_by = if settled.exact {
+        format!("by {} log entries", evidence.log.entries.len())
+    } else {
+        format!("without a log, {} operations open, {excused} answers excused", settled.open_count())
+    };
     findings.verdict_with(Some(settled_by))
 }
 
@@ -77,20 +88,29 @@ fn explained(evidence: &Evidence<'_>, at: usize, op: &Op<'_>) -> Agreement {
             None => Agreement::Excused,
         };
     }
+    if matches!(op.request, Request::Range(_)) {
+        return read_agreement(settled, op.request, answered.revision, &answered.answer);
+    }
     match settled.store.read(op.request, answered.revision) {
         Some(expected) => agreement(settled, op.request, answered.revision, &answered.answer, &expected),
         None => match (&answered.answer, op.request) {
             (Answer::Txn(told), _) => branch(settled, answered.revision, op.request, told),
             (_, Request::Delete(delete)) if settled.may_differ(&delete.key, 0, answered.revision) => Agreement::Excused,
-            _ => Agreement::Differs(format!("it changed nothing, though at revision {} there was something to change", answered.revision)),
+            _ => Agreement::Differs(format!(
+                "it changed nothing, though at revision {} there was something to change",
+                answered.revision
+            )),
         },
     }
 }
 
 /// The answer that came before an operation began and has a higher revision.
 fn earlier(evidence: &Evidence<'_>, op: &Op<'_>, revision: i64) -> Vec<u32> {
-    let before = |other: &&Op<'_>| other.ok().is_some_and(|(mark, answered)| mark.at < op.invoked.at && answered.revision >= revision);
-    let witness = evidence.ops.iter().filter(before).max_by_key(|other| other.ok().map(|(_, answered)| answered.revision));
+    let before = |other: &&Op<'_>| {
+        other.ok().is_some_and(|(mark, answered)| mark.at < op.invoked.at && answered.revision >= revision)
+    };
+    let witness =
+        evidence.ops.iter().filter(before).max_by_key(|other| other.ok().map(|(_, answered)| answered.revision));
     witness.map(|other| vec![other.invoked.line, other.shown_at().line, op.invoked.line]).unwrap_or_default()
 }
 
@@ -98,7 +118,12 @@ fn earlier(evidence: &Evidence<'_>, op: &Op<'_>, revision: i64) -> Vec<u32> {
 fn around(evidence: &Evidence<'_>, op: &Op<'_>, revision: i64) -> Vec<u32> {
     let settled = &evidence.settled;
     let keys: Vec<String> = match op.request {
-        Request::Range(range) => settled.store.keys_in(&range.key, range.end.as_deref(), revision).map(|kv| kv.key.clone()).chain([range.key.clone()]).collect(),
+        Request::Range(range) => settled
+            .store
+            .keys_in(&range.key, range.end.as_deref(), revision)
+            .map(|kv| kv.key.clone())
+            .chain([range.key.clone()])
+            .collect(),
         Request::Put(put) => vec![put.key.clone()],
         Request::Delete(delete) => vec![delete.key.clone()],
         Request::Txn(txn) => txn.compares.iter().map(|compare| compare.key.clone()).collect(),
@@ -112,7 +137,7 @@ fn around(evidence: &Evidence<'_>, op: &Op<'_>, revision: i64) -> Vec<u32> {
             let touched = settled.store.touched(key, at);
             if let Some(cause) = settled.causes.get(&touched) {
                 lines.extend(cause.entry);
-                if let super::evidence::Sort::Op(writer) = cause.sort {
+                if let Sort::Op(writer) = cause.sort {
                     lines.extend([evidence.ops[writer].invoked.line, evidence.ops[writer].shown_at().line]);
                 }
             }

@@ -17,11 +17,15 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         findings.judged();
         if settled.exact && answered.revision > settled.store.revision() {
             let highest = settled.store.revision();
-            findings.broken(mark, &[op.invoked.line], || format!("answered at revision {}, but the log ends at {highest}", answered.revision));
+            findings.broken(mark, &[op.invoked.line], || {
+                format!("answered at revision {}, but the log ends at {highest}", answered.revision)
+            });
         }
         let wrote = answered.answer.changed_keys();
         if is_ordered(op) && (answered.revision < *floor || wrote && answered.revision == *floor) {
-            findings.broken(mark, &[op.invoked.line], || format!("the revision steps back from {floor} to {}", answered.revision));
+            findings.broken(mark, &[op.invoked.line], || {
+                format!("the revision steps back from {floor} to {}", answered.revision)
+            });
         }
     }
     findings.verdict()

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::agree::{Agreement, agreement};
+use super::agree::{Agreement, read_agreement};
 use super::evidence::{Evidence, Mark};
 use super::verdict::{Findings, Verdict};
-use crate::history::{Answer, Request};
+use crate::history::Request;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
     let settled = &evidence.settled;
@@ -18,7 +18,10 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         let (before, by) = *last.get(&(op.client, op.member)).unwrap_or(&(0, mark));
         if answered.revision < before {
             findings.broken(mark, &[by.line, op.invoked.line], || {
-                format!("member {} steps back from revision {before} to {} for client {}", op.member, answered.revision, op.client)
+                format!(
+                    "member {} steps back from revision {before} to {} for client {}",
+                    op.member, answered.revision, op.client
+                )
             });
         }
         last.insert((op.client, op.member), (answered.revision, mark));
@@ -29,8 +32,7 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
             findings.broken(mark, &[op.invoked.line], || format!("revision {} was never committed", answered.revision));
             continue;
         }
-        let expected = Answer::Range(settled.store.range(range, answered.revision));
-        if let Agreement::Differs(how) = agreement(settled, op.request, answered.revision, &answered.answer, &expected) {
+        if let Agreement::Differs(how) = read_agreement(settled, op.request, answered.revision, &answered.answer) {
             findings.broken(mark, &[op.invoked.line], || how);
         }
     }

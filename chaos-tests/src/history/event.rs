@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::op::{Outcome, Request, unset};
+use super::answer::Outcome;
+use super::request::{Request, unset};
 use super::watch::Watch;
 
 /// Named figures of a fault: what was asked, done, seen. The unit is in the name (`delay_ms`).

@@ -49,7 +49,9 @@ pub enum ReadError {
     #[error("line 1 is no header of a history ({{\"schema\":{SCHEMA},…}})")]
     Header(#[source] serde_json::Error),
     /// It was written in another form.
-    #[error("the history has schema {found}, this binary reads {SCHEMA}: check it with the release that wrote it, or record it again")]
+    #[error(
+        "the history has schema {found}, this binary reads {SCHEMA}: check it with the release that wrote it, or record it again"
+    )]
     Schema {
         /// Its number.
         found: u32,

@@ -11,6 +11,7 @@ fn header() -> Header {
         argv: vec!["chaos".into(), "run".into()],
         members: vec![1, 2, 3],
         limits: Limits::default(),
+        plan: None,
     }
 }
 
@@ -30,24 +31,39 @@ fn unknown(op: u64) -> Event {
 
 /// One of each kind of event.
 fn every_event() -> Vec<(u64, Event)> {
-    let kv = KeyValue { key: "a".into(), value: "v1".into(), create_revision: 2, mod_revision: 2, version: 1, lease: 0 };
+    let kv =
+        KeyValue { key: "a".into(), value: "v1".into(), create_revision: 2, mod_revision: 2, version: 1, lease: 0 };
     let txn = Txn {
         compares: vec![Compare { key: "a".into(), is: Relation::Equal, to: Target::Mod(0) }],
         success: vec![Request::Put(Put { key: "a".into(), value: "v1".into(), lease: 7, previous: true })],
         failure: vec![Request::Range(Range { key: "a".into(), end: Some("b".into()), ..Range::default() })],
     };
     let watch = |step| Event::Watch(Watch { watch: 1, step });
-    let events = vec![WatchEvent::Put { kv: kv.clone(), previous: None }, WatchEvent::Delete { key: "a".into(), mod_revision: 3, previous: Some(kv.clone()) }];
+    let events = vec![
+        WatchEvent::Put { kv: kv.clone(), previous: None },
+        WatchEvent::Delete { key: "a".into(), mod_revision: 3, previous: Some(kv.clone()) },
+    ];
     let figures: Figures = [("delay_ms".to_owned(), 300)].into();
     let fault = |step| Event::Fault(Fault { id: 1, step });
     let member = |step| Event::Member(Member { id: 2, step });
-    let answer = Answer::Txn(TxnDone { succeeded: false, answers: vec![Answer::Range(Ranged { kvs: vec![kv.clone()], more: false, count: 1 })] });
+    let answer = Answer::Txn(TxnDone {
+        succeeded: false,
+        answers: vec![Answer::Range(Ranged { kvs: vec![kv.clone()], more: false, count: 1 })],
+    });
     let events: Vec<Event> = vec![
         Event::Phase(Phase::WarmUp),
         Event::Invoke(Invoke { op: 1, client: 1, member: 2, request: Request::Txn(txn.clone()) }),
         Event::Return(Return { op: 1, outcome: Outcome::Ok(Answered { revision: 2, term: 0, answer }) }),
-        Event::Invoke(Invoke { op: 2, client: 1, member: 2, request: Request::Range(Range { key: "a".into(), revision: 1, ..Range::default() }) }),
-        Event::Return(Return { op: 2, outcome: Outcome::Failed(Failure { code: Code::Compacted, message: "gone".into() }) }),
+        Event::Invoke(Invoke {
+            op: 2,
+            client: 1,
+            member: 2,
+            request: Request::Range(Range { key: "a".into(), revision: 1, ..Range::default() }),
+        }),
+        Event::Return(Return {
+            op: 2,
+            outcome: Outcome::Failed(Failure { code: Code::Compacted, message: "gone".into() }),
+        }),
         invoke(3, 2),
         unknown(3),
         watch(WatchStep::Open(Open { client: 3, member: 2, key: "a".into(), ..Open::default() })),
@@ -63,7 +79,13 @@ fn every_event() -> Vec<(u64, Event)> {
         member(MemberStep::Ended { expected: true, status: "signal 9".into() }),
         Event::HashKv(HashKv { member: 1, revision: 3, compact_revision: -1, hash: 17 }),
         Event::Panic(Panic { member: 1, expected: false, text: "panicked at …".into() }),
-        Event::Entry(Entry { member: 1, index: 4, term: 2, revision: Some(3), changes: vec![Change::Apply(Request::Txn(txn)), Change::Expire { lease: 7, term: 2 }] }),
+        Event::Entry(Entry {
+            member: 1,
+            index: 4,
+            term: 2,
+            revision: Some(3),
+            changes: vec![Change::Apply(Request::Txn(txn)), Change::Expire { lease: 7, term: 2 }],
+        }),
     ];
     (0..).map(|at| at * 10).zip(events).collect()
 }
@@ -86,7 +108,13 @@ fn a_line_that_does_not_fit_the_schema_is_refused_by_its_number() {
         (format!("{head}\n{fine}\n{{\"at\":2,\"phase\":\"safety\",\"why\":1}}\n"), "line 3", "unknown field `why`"),
         (format!("{head}\n{{\"at\":2,\"pause\":{{}}}}\n"), "line 2", "unknown variant `pause`"),
         (format!("{head}\n{{\"phase\":\"safety\",\"at\":1}}\n"), "line 2", "begins with \"at\""),
-        (format!("{head}\n{{\"at\":2,\"hash-kv\":{{\"member\":1,\"revision\":1,\"compact_revision\":1,\"hash\":1,\"x\":0}}}}\n"), "line 2", "unknown field `x`"),
+        (
+            format!(
+                "{head}\n{{\"at\":2,\"hash-kv\":{{\"member\":1,\"revision\":1,\"compact_revision\":1,\"hash\":1,\"x\":0}}}}\n"
+            ),
+            "line 2",
+            "unknown field `x`",
+        ),
         (format!("{head}\n{fine}\n\n"), "line 3", "EOF"),
         (format!("{head}\n{fine}\n{{\"at\":2,\"pha"), "line 3", "cut off"),
         ("{\"schema\":99,\"colour\":1}\n".to_owned(), "schema 99", "check it with the release"),

@@ -10,22 +10,28 @@
 //! history that is built has matching invocations and returns, sequential clients, and no client that goes on after an
 //! unknown result. Does not: judge ([`crate::check`]), know a clock, keep values longer than [`TEXT_BYTES_MAX`].
 
+mod answer;
 mod event;
 mod file;
-mod op;
+mod request;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{Change, Entry, Event, Fault, FaultStep, Figures, HashKv, Invoke, Member, MemberStep, Panic, Phase, Return};
-pub use file::{LINE_BYTES_MAX, ReadError, SCHEMA, WriteError, Writer};
-pub use op::{
-    Answer, Answered, Campaign, Code, Compact, Compare, Delete, Deleted, Failure, Grant, Granted, Held, KeepAlive, KeptAlive, KeyValue,
-    Lock, Outcome, Put, PutDone, Range, Ranged, Relation, Request, Resign, Revoke, Target, TimeToLive, TtlLeft, Txn, TxnDone, Unlock,
+pub use answer::{
+    Answer, Answered, Code, Deleted, Failure, Granted, Held, KeptAlive, Outcome, PutDone, Ranged, TtlLeft, TxnDone,
 };
-pub(crate) use op::covers;
+pub use event::{
+    Change, Entry, Event, Fault, FaultStep, Figures, HashKv, Invoke, Member, MemberStep, Panic, Phase, Return,
+};
+pub use file::{LINE_BYTES_MAX, ReadError, SCHEMA, WriteError, Writer};
+pub(crate) use request::covers;
+pub use request::{
+    Campaign, Compact, Compare, Delete, Grant, KeepAlive, KeyValue, Lock, Put, Range, Relation, Request, Resign,
+    Revoke, Target, TimeToLive, Txn, Unlock,
+};
 pub use watch::{Batch, Canceled, CloseCause, Closed, Created, Open, Progress, Watch, WatchEvent, WatchStep};
 
 /// Bytes of a key or a value as they stand in a history; longer ones are recorded by [`text`] as a digest.
@@ -108,7 +114,8 @@ pub struct Record {
 pub struct History {
     header: Header,
     records: Vec<Record>,
-    by_line: BTreeMap<Line, usize>,
+    /// Ascending by line.
+    by_line: Vec<(Line, usize)>,
 }
 
 /// A history that contradicts itself: the recorder is at fault, not the store.
@@ -129,7 +136,9 @@ impl History {
     pub fn new(header: Header, mut records: Vec<Record>) -> Result<History, Malformed> {
         records.sort_by_key(|record| (record.at, record.line));
         well_formed(&records)?;
-        let by_line = records.iter().enumerate().map(|(at, record)| (record.line, at)).collect();
+        let mut by_line: Vec<(Line, usize)> =
+            records.iter().enumerate().map(|(at, record)| (record.line, at)).collect();
+        by_line.sort_unstable();
         Ok(History { header, records, by_line })
     }
 
@@ -157,7 +166,8 @@ impl History {
     /// The record on a line of the file.
     #[must_use]
     pub fn line(&self, line: Line) -> Option<&Record> {
-        self.by_line.get(&line).map(|at| &self.records[*at])
+        let place = self.by_line.binary_search_by_key(&line, |(line, _)| *line).ok()?;
+        self.records.get(self.by_line[place].1)
     }
 }
 
@@ -174,7 +184,9 @@ pub fn text(bytes: &[u8]) -> String {
 /// FNV-1a of 128 bits (RFC 9923): no adversary writes these values.
 fn fnv1a_128(bytes: &[u8]) -> u128 {
     let offset = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    bytes.iter().fold(offset, |hash: u128, byte| (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b))
+    bytes.iter().fold(offset, |hash: u128, byte| {
+        (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    })
 }
 
 /// What a client is doing.
@@ -202,7 +214,10 @@ fn well_formed(records: &[Record]) -> Result<(), Malformed> {
                         return wrong(format!("client {} asks while its operation {op} is open", invoke.client));
                     }
                     Some(Client::Unknown) => {
-                        return wrong(format!("client {} goes on after an unknown result: it needs a new id", invoke.client));
+                        return wrong(format!(
+                            "client {} goes on after an unknown result: it needs a new id",
+                            invoke.client
+                        ));
                     }
                 }
             }

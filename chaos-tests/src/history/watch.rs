@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::op::{KeyValue, unset};
+use super::request::{KeyValue, unset};
 
 /// A step in the life of a watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::history::{
-    Answer, Code, Compare, Delete, Deleted, Granted, KeyValue, Put, PutDone, Range, Ranged, Relation, Request, Target, TtlLeft, Txn, TxnDone,
+    Answer, Code, Compare, Delete, Deleted, Granted, KeyValue, Put, PutDone, Range, Ranged, Relation, Request, Target,
+    TtlLeft, Txn, TxnDone,
 };
 
 /// The revision of a store in which nothing has been written.
@@ -48,12 +49,18 @@ pub struct Store {
     keys: BTreeMap<String, Vec<Version>>,
     leases: BTreeMap<i64, Lease>,
     /// The keys changed at each revision, in the order of the changes.
-    changes: BTreeMap<i64, Vec<String>>,
+    changes: Vec<(i64, Vec<String>)>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Store { revision: FIRST_REVISION, compacted: 0, keys: BTreeMap::new(), leases: BTreeMap::new(), changes: BTreeMap::new() }
+        Store {
+            revision: FIRST_REVISION,
+            compacted: 0,
+            keys: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            changes: Vec::new(),
+        }
     }
 }
 
@@ -79,28 +86,27 @@ impl Store {
     /// The keys that were changed at a revision, in order; empty where the replay knows of no change.
     #[must_use]
     pub fn changed_at(&self, revision: i64) -> &[String] {
-        self.changes.get(&revision).map_or(&[], Vec::as_slice)
+        let place = self.changes.binary_search_by_key(&revision, |(at, _)| *at);
+        place.map_or(&[], |place| self.changes[place].1.as_slice())
     }
 
     /// The revisions from `from` on at which something changed, with the keys.
     pub fn changes_from(&self, from: i64) -> impl Iterator<Item = (i64, &[String])> {
-        self.changes.range(from..).map(|(revision, keys)| (*revision, keys.as_slice()))
+        let first = self.changes.partition_point(|(revision, _)| *revision < from);
+        self.changes[first..].iter().map(|(revision, keys)| (*revision, keys.as_slice()))
     }
 
     /// A key at a revision.
     #[must_use]
     pub fn get(&self, key: &str, revision: i64) -> Option<&KeyValue> {
-        let versions = self.keys.get(key)?;
-        let newer = versions.partition_point(|version| version.revision <= revision);
-        versions[..newer].last()?.kv.as_ref()
+        at_revision(self.keys.get(key)?, revision)?.kv.as_ref()
     }
 
     /// The revision at which a key was last put or deleted, at a revision; 0 when it never was.
     #[must_use]
     pub fn touched(&self, key: &str, revision: i64) -> i64 {
-        let Some(versions) = self.keys.get(key) else { return 0 };
-        let newer = versions.partition_point(|version| version.revision <= revision);
-        versions[..newer].last().map_or(0, |version| version.revision)
+        let version = self.keys.get(key).and_then(|versions| at_revision(versions, revision));
+        version.map_or(0, |version| version.revision)
     }
 
     /// Every key of a range that there is at a revision.
@@ -113,7 +119,7 @@ impl Store {
         };
         let empty = matches!(&end, Bound::Excluded(end) if end == first);
         let range = if empty { None } else { Some(self.keys.range((Bound::Included(first.to_owned()), end))) };
-        range.into_iter().flatten().filter_map(move |(key, _)| self.get(key, revision))
+        range.into_iter().flatten().filter_map(move |(_, versions)| at_revision(versions, revision)?.kv.as_ref())
     }
 
     /// What a range shows at a revision.
@@ -127,10 +133,24 @@ impl Store {
         let kvs = if range.count_only {
             Vec::new()
         } else {
-            let shown = |kv: &KeyValue| KeyValue { value: if range.keys_only { String::new() } else { kv.value.clone() }, ..kv.clone() };
+            let shown = |kv: &KeyValue| KeyValue {
+                value: if range.keys_only { String::new() } else { kv.value.clone() },
+                ..kv.clone()
+            };
             all.into_iter().take(limit).map(shown).collect()
         };
         Ranged { kvs, more, count }
+    }
+
+    /// Whether this is what a range shows at a revision: [`Store::range`] without the copies.
+    #[must_use]
+    pub fn shows(&self, range: &Range, revision: i64, told: &Ranged) -> bool {
+        if range.limit > 0 || range.keys_only || range.count_only {
+            return self.range(range, revision) == *told;
+        }
+        let revision = if range.revision > 0 { range.revision } else { revision };
+        let all = usize::try_from(told.count).is_ok_and(|count| count == told.kvs.len());
+        all && !told.more && self.keys_in(&range.key, range.end.as_deref(), revision).eq(&told.kvs)
     }
 
     /// Whether the compares hold at a revision.
@@ -212,7 +232,7 @@ impl Store {
             }
             other => self.operate(other, next, succeeded),
         };
-        let changed = self.changes.contains_key(&next);
+        let changed = self.last_change() == next;
         self.revision += i64::from(changed);
         Ok(Applied { revision: self.revision, changed, answer })
     }
@@ -221,7 +241,7 @@ impl Store {
     pub fn expire(&mut self, lease: i64) -> bool {
         let next = self.revision + 1;
         self.end_lease(lease, next);
-        let changed = self.changes.contains_key(&next);
+        let changed = self.last_change() == next;
         self.revision += i64::from(changed);
         changed
     }
@@ -231,7 +251,7 @@ impl Store {
         self.revision = self.revision.max(revision);
         self.attach(key, kv.map_or(0, |kv| kv.lease));
         self.keys.entry(key.to_owned()).or_default().push(Version { revision, kv: kv.cloned() });
-        self.changes.entry(revision).or_default().push(key.to_owned());
+        self.note(revision, key);
     }
 
     /// The refusals that come before any effect.
@@ -304,7 +324,19 @@ impl Store {
                 self.keys.insert(key.to_owned(), vec![Version { revision, kv }]);
             }
         }
-        self.changes.entry(revision).or_default().push(key.to_owned());
+        self.note(revision, key);
+    }
+
+    fn last_change(&self) -> i64 {
+        self.changes.last().map_or(0, |(revision, _)| *revision)
+    }
+
+    fn note(&mut self, revision: i64, key: &str) {
+        debug_assert!(self.last_change() <= revision, "a replay goes up");
+        match self.changes.last_mut() {
+            Some((last, keys)) if *last == revision => keys.push(key.to_owned()),
+            _ => self.changes.push((revision, vec![key.to_owned()])),
+        }
     }
 
     /// Moves a key from the lease it has now to another.
@@ -320,6 +352,15 @@ impl Store {
             new.keys.insert(key.to_owned());
         }
     }
+}
+
+/// The version that holds at a revision.
+fn at_revision(versions: &[Version], revision: i64) -> Option<&Version> {
+    // Most ask for the present.
+    if let Some(last) = versions.last().filter(|last| last.revision <= revision) {
+        return Some(last);
+    }
+    versions[..versions.partition_point(|version| version.revision <= revision)].last()
 }
 
 #[cfg(test)]
@@ -344,11 +385,20 @@ mod tests {
     #[test]
     fn a_replay_has_the_state_at_each_revision() {
         let mut store = Store::default();
-        for request in [put("a", "1", 0), put("b", "2", 0), put("a", "3", 0), delete("a", Some("b")), delete("a", None), put("a", "4", 0)] {
+        for request in [
+            put("a", "1", 0),
+            put("b", "2", 0),
+            put("a", "3", 0),
+            delete("a", Some("b")),
+            delete("a", None),
+            put("a", "4", 0),
+        ] {
             store.apply(&request).unwrap();
         }
         assert_eq!(store.revision(), 6, "the delete of nothing raises no revision");
-        let kv = |key: &str, value: &str, create, modified, version| (key.to_owned(), value.to_owned(), create, modified, version);
+        let kv = |key: &str, value: &str, create, modified, version| {
+            (key.to_owned(), value.to_owned(), create, modified, version)
+        };
         assert_eq!(state(&store, 1), []);
         assert_eq!(state(&store, 3), [kv("a", "1", 2, 2, 1), kv("b", "2", 3, 3, 1)]);
         assert_eq!(state(&store, 4), [kv("a", "3", 2, 4, 2), kv("b", "2", 3, 3, 1)]);
@@ -366,7 +416,9 @@ mod tests {
             success: vec![put("a", "1", 0), put("b", "2", 0), read.clone()],
             failure: vec![read],
         });
-        let Applied { revision, changed, answer: Answer::Txn(done) } = store.apply(&txn).unwrap() else { panic!("a txn") };
+        let Applied { revision, changed, answer: Answer::Txn(done) } = store.apply(&txn).unwrap() else {
+            panic!("a txn")
+        };
         assert!(changed && done.succeeded && revision == 2);
         assert_eq!(done.answers[2].shown().len(), 2);
         let again = store.apply(&txn).unwrap();
@@ -381,7 +433,9 @@ mod tests {
         store.apply(&Request::Grant(Grant { lease: 7, ttl: 5 })).unwrap();
         store.apply(&Request::Grant(Grant { lease: 8, ttl: 5 })).unwrap();
         assert_eq!(store.apply(&Request::Grant(Grant { lease: 7, ttl: 5 })), Err(Code::LeaseExists));
-        for request in [put("a", "1", 7), put("b", "2", 7), put("c", "3", 7), put("c", "4", 8), put("d", "5", 7), put("d", "6", 0)] {
+        for request in
+            [put("a", "1", 7), put("b", "2", 7), put("c", "3", 7), put("c", "4", 8), put("d", "5", 7), put("d", "6", 0)]
+        {
             store.apply(&request).unwrap();
         }
         assert_eq!(store.apply(&Request::Revoke(Revoke { lease: 7 })).unwrap().revision, 8);

@@ -1,6 +1,6 @@
 //! A graph of dependencies: its strongly connected parts (Tarjan, 1972), and the anomaly that a cycle in one is (Adya, 1999).
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 /// Why one transaction comes before another.
@@ -96,7 +96,7 @@ impl Graph {
 
     /// The shortest way within a part, over edges of some kinds: its nodes, both ends included, and its edges.
     fn way(&self, from: usize, to: usize, over: &[Edge], part_of: &[usize]) -> Option<(Vec<usize>, Vec<Edge>)> {
-        let mut came: std::collections::HashMap<usize, (usize, Edge)> = std::collections::HashMap::new();
+        let mut came: HashMap<usize, (usize, Edge)> = HashMap::new();
         let mut queue = VecDeque::from([from]);
         while let Some(node) = queue.pop_front() {
             if node == to {

@@ -38,7 +38,8 @@ pub(super) struct Lists<'h> {
 }
 
 pub(super) fn lists<'h>(evidence: &Evidence<'h>) -> Lists<'h> {
-    let transactions: Vec<Transaction<'h>> = evidence.ops.iter().enumerate().filter_map(|(at, op)| transaction(at, op)).collect();
+    let transactions: Vec<Transaction<'h>> =
+        evidence.ops.iter().enumerate().filter_map(|(at, op)| transaction(at, op)).collect();
     let mut lists = Lists { transactions, anomalies: Vec::new(), orders: BTreeMap::new(), writers: HashMap::new() };
     for (at, transaction) in lists.transactions.iter().enumerate() {
         for (key, elements) in &transaction.appends {
@@ -95,17 +96,26 @@ impl<'h> Lists<'h> {
                             self.anomalies.push(Anomaly { op: transaction.op, others: Vec::new(), what });
                         }
                         Some(writer) if self.transactions[*writer].aborted => {
-                            let what = format!("G1a: {key:?} has the element {element} of a transaction that was not done");
-                            self.anomalies.push(Anomaly { op: transaction.op, others: vec![self.transactions[*writer].op], what });
+                            let what =
+                                format!("G1a: {key:?} has the element {element} of a transaction that was not done");
+                            self.anomalies.push(Anomaly {
+                                op: transaction.op,
+                                others: vec![self.transactions[*writer].op],
+                                what,
+                            });
                         }
                         Some(_) => {}
                     }
                 }
                 let writer = list.last().and_then(|last| self.writers.get(&(*key, *last)));
                 let Some(writer) = writer.map(|writer| &self.transactions[*writer]) else { continue };
-                let whole = writer.appends.iter().find(|(of, _)| of == key).and_then(|(_, elements)| elements.last().copied());
+                let whole =
+                    writer.appends.iter().find(|(of, _)| of == key).and_then(|(_, elements)| elements.last().copied());
                 if whole != list.last().copied() && writer.op != transaction.op {
-                    let what = format!("G1b: {key:?} ends with {}, in the middle of what one transaction appended", tail(list));
+                    let what = format!(
+                        "G1b: {key:?} ends with {}, in the middle of what one transaction appended",
+                        tail(list)
+                    );
                     self.anomalies.push(Anomaly { op: transaction.op, others: vec![writer.op], what });
                 }
             }
@@ -117,7 +127,9 @@ impl<'h> Lists<'h> {
         let mut graph = Graph::new(self.transactions.len());
         for (key, order) in &self.orders {
             for pair in order.windows(2) {
-                if let (Some(first), Some(second)) = (self.writers.get(&(*key, pair[0])), self.writers.get(&(*key, pair[1]))) {
+                if let (Some(first), Some(second)) =
+                    (self.writers.get(&(*key, pair[0])), self.writers.get(&(*key, pair[1])))
+                {
                     graph.edge(*first, *second, Edge::WriteWrite);
                 }
             }
@@ -166,9 +178,16 @@ impl<'h> Lists<'h> {
 /// What an operation did to lists; `None` when nothing.
 fn transaction<'h>(at: usize, op: &Op<'h>) -> Option<Transaction<'h>> {
     let answer = op.ok().map(|(_, answered)| &answered.answer);
-    let mut transaction = Transaction { op: at, reads: Vec::new(), appends: Vec::new(), aborted: op.refused().is_some() };
+    let mut transaction =
+        Transaction { op: at, reads: Vec::new(), appends: Vec::new(), aborted: op.refused().is_some() };
     match op.request {
-        Request::Range(range) if range.revision == 0 && !range.serializable && range.limit == 0 && !range.keys_only && !range.count_only => {
+        Request::Range(range)
+            if range.revision == 0
+                && !range.serializable
+                && range.limit == 0
+                && !range.keys_only
+                && !range.count_only =>
+        {
             read(op.request, answer?, &mut transaction.reads);
         }
         Request::Txn(txn) => of_txn(txn, answer, &mut transaction),

@@ -17,7 +17,11 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
     lists.transactions.iter().for_each(|_| findings.judged());
     for anomaly in &lists.anomalies {
         let op = &evidence.ops[anomaly.op];
-        let others: Vec<u32> = anomaly.others.iter().flat_map(|at| [evidence.ops[*at].invoked.line, evidence.ops[*at].shown_at().line]).collect();
+        let others: Vec<u32> = anomaly
+            .others
+            .iter()
+            .flat_map(|at| [evidence.ops[*at].invoked.line, evidence.ops[*at].shown_at().line])
+            .collect();
         findings.broken(op.shown_at(), &others, || anomaly.what.clone());
     }
     let graph = lists.graph(evidence);
@@ -26,8 +30,18 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         let last = ops.iter().map(|op| op.shown_at()).max().expect("a cycle has nodes");
         let lines: Vec<u32> = ops.iter().flat_map(|op| [op.invoked.line, op.shown_at().line]).collect();
         findings.broken(last, &lines, || {
-            let steps: Vec<String> = cycle.nodes.iter().zip(&cycle.edges).map(|(node, edge)| format!("{} —{edge}→", evidence.ops[lists.transactions[*node].op].invoked.line)).collect();
-            format!("{}: {} {} (lines of invocations)", cycle.anomaly, steps.join(" "), evidence.ops[lists.transactions[cycle.nodes[0]].op].invoked.line)
+            let steps: Vec<String> = cycle
+                .nodes
+                .iter()
+                .zip(&cycle.edges)
+                .map(|(node, edge)| format!("{} —{edge}→", evidence.ops[lists.transactions[*node].op].invoked.line))
+                .collect();
+            format!(
+                "{}: {} {} (lines of invocations)",
+                cycle.anomaly,
+                steps.join(" "),
+                evidence.ops[lists.transactions[cycle.nodes[0]].op].invoked.line
+            )
         });
     }
     findings.verdict()

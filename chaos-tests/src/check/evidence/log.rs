@@ -62,7 +62,10 @@ impl<'h> Log<'h> {
             Some(first) => first.entry,
         };
         if first.index > 1 {
-            return Some(format!("the dumped logs begin at index {}: keep purged segments in a chaos run", first.index));
+            return Some(format!(
+                "the dumped logs begin at index {}: keep purged segments in a chaos run",
+                first.index
+            ));
         }
         let hole = self.entries.windows(2).find(|pair| pair[0].entry.index + 1 != pair[1].entry.index)?;
         Some(format!("the dumped logs have nothing between index {} and {}", hole[0].entry.index, hole[1].entry.index))

@@ -8,7 +8,7 @@ mod ops;
 mod settle;
 mod watches;
 
-use crate::history::{Event, Fault, FaultStep, Figures, HashKv, History, Line, Member, Panic, Phase};
+use crate::history::{Event, Fault, FaultStep, Figures, HashKv, History, Line, Member, Panic, Phase, Request};
 
 pub(crate) use log::Log;
 pub(crate) use ops::{Op, operations};
@@ -62,6 +62,8 @@ pub(crate) struct Evidence<'h> {
     pub(crate) panics: Vec<(Mark, &'h Panic)>,
     pub(crate) log: Log<'h>,
     pub(crate) settled: Settled,
+    /// When compactions were asked, with the highest revision up to then.
+    compactions: Vec<(u64, i64)>,
     /// The last moment of the run.
     pub(crate) end: u64,
 }
@@ -75,7 +77,6 @@ impl<'h> Evidence<'h> {
         let settled = settle::settle(&ops, &watches, &log);
         let mut evidence = Evidence {
             history,
-            ops,
             watches,
             log,
             settled,
@@ -84,6 +85,8 @@ impl<'h> Evidence<'h> {
             members: Vec::new(),
             hashes: Vec::new(),
             panics: Vec::new(),
+            compactions: compactions(&ops),
+            ops,
             end: history.records().last().map_or(0, |record| record.at),
         };
         for record in history.records() {
@@ -98,6 +101,12 @@ impl<'h> Evidence<'h> {
             }
         }
         evidence
+    }
+
+    /// Whether a compaction above a revision was asked for before a moment.
+    pub(crate) fn compaction_asked(&self, revision: i64, at: u64) -> bool {
+        let before = self.compactions.partition_point(|(asked, _)| *asked <= at);
+        self.compactions[..before].last().is_some_and(|(_, highest)| *highest > revision)
     }
 
     /// When a phase began.
@@ -136,4 +145,18 @@ impl<'h> Evidence<'h> {
             FaultStep::Healed { .. } => known.healed = Some(mark),
         }
     }
+}
+
+/// When compactions were asked, with the highest revision up to then; operations are in the order of invocations.
+fn compactions(ops: &[Op<'_>]) -> Vec<(u64, i64)> {
+    let mut highest = 0;
+    let asked = ops.iter().filter_map(|op| {
+        if let Request::Compact(compact) = op.request { Some((op.invoked.at, compact.revision)) } else { None }
+    });
+    asked
+        .map(|(at, revision)| {
+            highest = highest.max(revision);
+            (at, highest)
+        })
+        .collect()
 }

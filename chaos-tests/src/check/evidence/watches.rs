@@ -53,7 +53,12 @@ impl<'h> Run<'h> {
     }
 
     /// The keys among those changed at `revision` that it is owed an event for, in order.
-    pub(crate) fn owed<'k>(&'k self, store: &'k Store, revision: i64, keys: &'k [String]) -> impl Iterator<Item = &'k str> {
+    pub(crate) fn owed<'k>(
+        &'k self,
+        store: &'k Store,
+        revision: i64,
+        keys: &'k [String],
+    ) -> impl Iterator<Item = &'k str> {
         keys.iter().map(String::as_str).filter(move |key| {
             let left_out = if store.get(key, revision).is_some() { self.open.no_put } else { self.open.no_delete };
             self.covers(key) && !left_out

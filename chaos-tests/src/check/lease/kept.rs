@@ -5,7 +5,7 @@
 //! of −1, a keep-alive with TTL 0. In the other direction it is judged after the heal only, with an election and slack on
 //! top: a member without a leader cannot expire anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ends, sightings};
 use crate::check::evidence::{Evidence, Mark};
@@ -31,7 +31,11 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
             let until = renewed.asked.at + nanos(renewed.ttl);
             if over.at < until && over.at > renewed.told.at {
                 findings.broken(over, &[renewed.asked.line, renewed.told.line], || {
-                    format!("lease {lease} is over {} ms after a renewal was asked, its TTL is {} s", (over.at - renewed.asked.at) / 1_000_000, renewed.ttl)
+                    format!(
+                        "lease {lease} is over {} ms after a renewal was asked, its TTL is {} s",
+                        (over.at - renewed.asked.at) / 1_000_000,
+                        renewed.ttl
+                    )
                 });
             }
         }
@@ -46,7 +50,8 @@ fn nanos(seconds: i64) -> u64 {
 
 /// Acknowledged renewals by lease, and when the lease was first asked to be revoked.
 fn renewals(evidence: &Evidence<'_>) -> (BTreeMap<i64, Vec<Renewed>>, BTreeMap<i64, Mark>) {
-    let (mut renewals, mut revoked): (BTreeMap<i64, Vec<Renewed>>, BTreeMap<i64, Mark>) = (BTreeMap::new(), BTreeMap::new());
+    let (mut renewals, mut revoked): (BTreeMap<i64, Vec<Renewed>>, BTreeMap<i64, Mark>) =
+        (BTreeMap::new(), BTreeMap::new());
     for op in &evidence.ops {
         let (lease, ttl) = match (op.request, op.ok().map(|(_, answered)| &answered.answer)) {
             (Request::Grant(grant), Some(Answer::Granted(granted))) => (grant.lease, granted.ttl),
@@ -73,8 +78,12 @@ fn seen_over(evidence: &Evidence<'_>) -> Vec<(i64, Mark)> {
     }
     for op in &evidence.ops {
         match (op.request, op.ok().map(|(mark, answered)| (mark, &answered.answer))) {
-            (Request::TimeToLive(ask), Some((mark, Answer::TimeToLive(left)))) if left.remaining < 0 => over.push((ask.lease, mark)),
-            (Request::KeepAlive(ask), Some((mark, Answer::KeptAlive(kept)))) if kept.ttl == 0 => over.push((ask.lease, mark)),
+            (Request::TimeToLive(ask), Some((mark, Answer::TimeToLive(left)))) if left.remaining < 0 => {
+                over.push((ask.lease, mark))
+            }
+            (Request::KeepAlive(ask), Some((mark, Answer::KeptAlive(kept)))) if kept.ttl == 0 => {
+                over.push((ask.lease, mark))
+            }
             _ => {}
         }
     }
@@ -85,6 +94,13 @@ fn seen_over(evidence: &Evidence<'_>) -> Vec<(i64, Mark)> {
 fn too_long(findings: &mut Findings, evidence: &Evidence<'_>, renewals: &BTreeMap<i64, Vec<Renewed>>) {
     let Some(healed) = evidence.phase(Phase::Liveness) else { return };
     let limits = &evidence.history.header().limits;
+    let unknown: BTreeSet<i64> = evidence
+        .ops
+        .iter()
+        .filter_map(|op| {
+            if let Request::KeepAlive(keep) = op.request { Some(keep.lease).filter(|_| op.open()) } else { None }
+        })
+        .collect();
     let slack = (limits.election_ms + limits.lease_slack_ms) * 1_000_000;
     for op in &evidence.ops {
         let (Request::TimeToLive(ask), Some((mark, answered))) = (op.request, op.ok()) else { continue };
@@ -92,18 +108,33 @@ fn too_long(findings: &mut Findings, evidence: &Evidence<'_>, renewals: &BTreeMa
         if left.remaining < 0 || op.invoked < healed {
             continue;
         }
-        let open = |other: &crate::check::evidence::Op<'_>| other.open() && matches!(other.request, Request::KeepAlive(keep) if keep.lease == ask.lease);
-        let Some(last) = renewals.get(&ask.lease).and_then(|all| all.iter().filter(|renewed| renewed.asked < mark).max_by_key(|renewed| renewed.told)) else { continue };
-        if evidence.ops.iter().any(open) {
+        let Some(last) = renewals
+            .get(&ask.lease)
+            .and_then(|all| all.iter().filter(|renewed| renewed.asked < mark).max_by_key(|renewed| renewed.told))
+        else {
+            continue;
+        };
+        // A renewal that nobody was told of may come at any time.
+        if unknown.contains(&ask.lease) {
             continue;
         }
         // A new leader gives every lease its full TTL again.
-        let leader = evidence.members.iter().filter(|(at, member)| matches!(member.step, MemberStep::Leader { .. }) && *at < mark).map(|(at, _)| at.at).max();
+        let leader = evidence
+            .members
+            .iter()
+            .filter(|(at, member)| matches!(member.step, MemberStep::Leader { .. }) && *at < mark)
+            .map(|(at, _)| at.at)
+            .max();
         let since = last.told.at.max(healed.at).max(leader.unwrap_or(0));
         findings.judged();
         if op.invoked.at > since + nanos(last.ttl) + slack {
             findings.broken(mark, &[last.asked.line, last.told.line, healed.line], || {
-                format!("lease {} lives {} ms after its last renewal, its TTL is {} s", ask.lease, (mark.at - last.told.at) / 1_000_000, last.ttl)
+                format!(
+                    "lease {} lives {} ms after its last renewal, its TTL is {} s",
+                    ask.lease,
+                    (mark.at - last.told.at) / 1_000_000,
+                    last.ttl
+                )
             });
         }
     }

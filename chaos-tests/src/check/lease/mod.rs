@@ -5,7 +5,7 @@ pub(super) mod kept;
 pub(super) mod renewal;
 pub(super) mod term;
 
-use super::evidence::{Evidence, Mark, Sort};
+use super::evidence::{Cause, Evidence, Mark, Sort};
 use crate::history::{Request, WatchStep};
 
 /// The end of a lease that took keys with it: its revision, and whether a client asked for it.
@@ -17,7 +17,7 @@ struct End {
 
 /// Every such end that the log tells of.
 fn ends(evidence: &Evidence<'_>) -> Vec<End> {
-    let end = |(revision, cause): (&i64, &super::evidence::Cause)| match cause.sort {
+    let end = |(revision, cause): (&i64, &Cause)| match cause.sort {
         Sort::Expire { lease, .. } => Some(End { lease, revision: *revision, asked: false }),
         Sort::Op(at) => match evidence.ops[at].request {
             Request::Revoke(revoke) => Some(End { lease: revoke.lease, revision: *revision, asked: true }),
@@ -30,7 +30,8 @@ fn ends(evidence: &Evidence<'_>) -> Vec<End> {
 
 /// The first moment at which anybody was told of a revision, of each revision in ascending order of moments.
 fn sightings(evidence: &Evidence<'_>) -> Vec<(Mark, i64)> {
-    let mut seen: Vec<(Mark, i64)> = evidence.ops.iter().filter_map(|op| op.ok().map(|(mark, answered)| (mark, answered.revision))).collect();
+    let mut seen: Vec<(Mark, i64)> =
+        evidence.ops.iter().filter_map(|op| op.ok().map(|(mark, answered)| (mark, answered.revision))).collect();
     for run in &evidence.watches {
         seen.extend(run.items.iter().filter_map(|(mark, step)| match step {
             WatchStep::Created(created) => Some((*mark, created.revision)),

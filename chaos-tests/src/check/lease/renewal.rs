@@ -37,16 +37,21 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
         match &answered.answer {
             Answer::Granted(_) => {
                 findings.judged();
-                let twice = state.granted.filter(|first| *first < op.invoked && state.over.is_none() && !state.may_be_over);
+                let twice =
+                    state.granted.filter(|first| *first < op.invoked && state.over.is_none() && !state.may_be_over);
                 if let Some(first) = twice {
-                    findings.broken(mark, &[first.line, op.invoked.line], || format!("lease {lease} is granted while it lives"));
+                    findings.broken(mark, &[first.line, op.invoked.line], || {
+                        format!("lease {lease} is granted while it lives")
+                    });
                 }
                 state.granted = Some(mark);
             }
             Answer::KeptAlive(kept) if kept.ttl > 0 => {
                 findings.judged();
                 if let Some(by) = state.over.filter(|by| *by < op.invoked) {
-                    findings.broken(mark, &[by.line, op.invoked.line], || format!("lease {lease} is renewed after it was over"));
+                    findings.broken(mark, &[by.line, op.invoked.line], || {
+                        format!("lease {lease} is renewed after it was over")
+                    });
                 }
             }
             _ => {}
@@ -62,7 +67,9 @@ fn first_over(evidence: &Evidence<'_>) -> BTreeMap<i64, Mark> {
     for op in &evidence.ops {
         let told = match (op.request, op.ok().map(|(mark, answered)| (mark, &answered.answer))) {
             (Request::Revoke(revoke), Some((mark, _))) => (revoke.lease, mark),
-            (Request::TimeToLive(ask), Some((mark, Answer::TimeToLive(left)))) if left.remaining < 0 => (ask.lease, mark),
+            (Request::TimeToLive(ask), Some((mark, Answer::TimeToLive(left)))) if left.remaining < 0 => {
+                (ask.lease, mark)
+            }
             (Request::KeepAlive(ask), Some((mark, Answer::KeptAlive(kept)))) if kept.ttl == 0 => (ask.lease, mark),
             _ => continue,
         };
@@ -88,10 +95,20 @@ fn falls(findings: &mut Findings, evidence: &Evidence<'_>) {
             Request::TimeToLive(ask) => {
                 let Some((mark, answered)) = op.ok() else { continue };
                 let Answer::TimeToLive(left) = &answered.answer else { continue };
-                if let Some((by, _, before)) = last.get(&ask.lease).filter(|(by, term, _)| *term == answered.term && *by < op.invoked) {
+                if let Some((by, _, before)) =
+                    last.get(&ask.lease).filter(|(by, term, _)| *term == answered.term && *by < op.invoked)
+                {
                     findings.judged();
-                    if left.remaining > *before && answered.term != 0 && !renewal_overlaps(evidence, ask.lease, *by, mark) {
-                        findings.broken(mark, &[by.line], || format!("lease {} has {} s left, {before} s before, and nobody renewed it", ask.lease, left.remaining));
+                    if left.remaining > *before
+                        && answered.term != 0
+                        && !renewal_overlaps(evidence, ask.lease, *by, mark)
+                    {
+                        findings.broken(mark, &[by.line], || {
+                            format!(
+                                "lease {} has {} s left, {before} s before, and nobody renewed it",
+                                ask.lease, left.remaining
+                            )
+                        });
                     }
                 }
                 if last.get(&ask.lease).is_none_or(|(_, term, _)| *term != u64::MAX) {

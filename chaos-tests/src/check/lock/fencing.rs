@@ -27,7 +27,11 @@ fn tokens(findings: &mut Findings, evidence: &Evidence<'_>) {
         let Fate::At(revision) = fate else { continue };
         for put in op.request.puts().into_iter().filter(|put| put.key.starts_with(FENCED)) {
             // Only what is there at that revision was accepted: the other branch may have been taken.
-            let accepted = evidence.settled.store.get(&put.key, *revision).is_some_and(|kv| kv.mod_revision == *revision && kv.value == put.value);
+            let accepted = evidence
+                .settled
+                .store
+                .get(&put.key, *revision)
+                .is_some_and(|kv| kv.mod_revision == *revision && kv.value == put.value);
             let token = put.value.split_once(':').and_then(|(token, _)| token.parse().ok());
             if let (true, Some(token)) = (accepted, token) {
                 writes.insert(*revision, (op.shown_at(), &put.key, token));
@@ -39,7 +43,9 @@ fn tokens(findings: &mut Findings, evidence: &Evidence<'_>) {
         findings.judged();
         let (before, by) = *highest.entry(key).or_insert((token, mark));
         if token < before {
-            findings.broken(mark, &[by.line], || format!("{key:?} accepted token {token} at revision {revision} after {before}"));
+            findings.broken(mark, &[by.line], || {
+                format!("{key:?} accepted token {token} at revision {revision} after {before}")
+            });
         } else {
             highest.insert(key, (token, mark));
         }
@@ -57,17 +63,33 @@ fn owners(findings: &mut Findings, evidence: &Evidence<'_>) {
         let end = format!("{}0", holding.name);
         let others = [holding.asked.line];
         let Some(owner) = settled.store.get(&holding.held.key, holding.revision) else {
-            findings.broken(holding.since, &others, || format!("{:?} is said to be held by {:?}, which is not there at revision {}", holding.name, holding.held.key, holding.revision));
+            findings.broken(holding.since, &others, || {
+                format!(
+                    "{:?} is said to be held by {:?}, which is not there at revision {}",
+                    holding.name, holding.held.key, holding.revision
+                )
+            });
             continue;
         };
         if owner.create_revision != holding.held.token || owner.lease != holding.lease {
             findings.broken(holding.since, &others, || {
-                format!("token {} under lease {}, but {:?} was created at {} under {}", holding.held.token, holding.lease, owner.key, owner.create_revision, owner.lease)
+                format!(
+                    "token {} under lease {}, but {:?} was created at {} under {}",
+                    holding.held.token, holding.lease, owner.key, owner.create_revision, owner.lease
+                )
             });
         }
-        let older = settled.store.keys_in(&prefix, Some(&end), holding.revision).find(|kv| kv.create_revision < owner.create_revision);
+        let older = settled
+            .store
+            .keys_in(&prefix, Some(&end), holding.revision)
+            .find(|kv| kv.create_revision < owner.create_revision);
         if let Some(older) = older {
-            findings.broken(holding.since, &others, || format!("{:?} is held with token {}, while {:?} of {} is older", holding.name, holding.held.token, older.key, older.create_revision));
+            findings.broken(holding.since, &others, || {
+                format!(
+                    "{:?} is held with token {}, while {:?} of {} is older",
+                    holding.name, holding.held.token, older.key, older.create_revision
+                )
+            });
         }
     }
 }

@@ -3,7 +3,7 @@
 pub(super) mod fencing;
 pub(super) mod overlap;
 
-use super::evidence::{Evidence, Mark};
+use super::evidence::{Evidence, Mark, Op};
 use crate::history::{Answer, Held, Request};
 
 /// A lock that was acquired, or an election that was won.
@@ -18,7 +18,7 @@ struct Holding<'h> {
 
 /// All of them, in the order in which they were asked.
 fn holdings<'h>(evidence: &Evidence<'h>) -> Vec<Holding<'h>> {
-    let holding = |op: &super::evidence::Op<'h>| {
+    let holding = |op: &Op<'h>| {
         let (name, lease) = match op.request {
             Request::Lock(lock) => (lock.name.as_str(), lock.lease),
             Request::Campaign(campaign) => (campaign.name.as_str(), campaign.lease),

@@ -35,15 +35,24 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
         (0..found.judged).for_each(|_| findings.judged());
         if let Some(broken) = found.broken {
             let op = &evidence.ops[group.steps[broken.step].op];
-            let lines: Vec<u32> = broken.around.iter().flat_map(|step| {
-                let op = &evidence.ops[group.steps[*step].op];
-                [op.invoked.line, op.shown_at().line]
-            }).chain([op.invoked.line]).collect();
-            findings.broken(op.shown_at(), &lines, || format!("no order of the operations on {} explains this answer", group.keys.join(", ")));
+            let lines: Vec<u32> = broken
+                .around
+                .iter()
+                .flat_map(|step| {
+                    let op = &evidence.ops[group.steps[*step].op];
+                    [op.invoked.line, op.shown_at().line]
+                })
+                .chain([op.invoked.line])
+                .collect();
+            findings.broken(op.shown_at(), &lines, || {
+                format!("no order of the operations on {} explains this answer", group.keys.join(", "))
+            });
         }
     }
     if findings.clean() && given_up * 1000 > (judged + given_up) * GIVEN_UP_PER_MILLE_MAX {
-        return Verdict::Unknown { why: format!("{given_up} of {} operations overlap too much to be searched", judged + given_up) };
+        return Verdict::Unknown {
+            why: format!("{given_up} of {} operations overlap too much to be searched", judged + given_up),
+        };
     }
     findings.verdict_with(Some(format!("{number} sets of keys, {given_up} operations given up")))
 }

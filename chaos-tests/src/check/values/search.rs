@@ -193,7 +193,10 @@ fn settle(mut configs: Vec<Config>, bit: usize, pending: &mut Pending) -> Vec<Co
 fn take_reads(config: &mut Config, pending: &Pending, steps: &[Step]) {
     for (bit, step) in pending.steps.iter().enumerate() {
         let Some(step) = step.map(|at| &steps[at]) else { continue };
-        if config.done & (1 << bit) == 0 && is_read(step) && step.ways.iter().any(|way| after(&config.state, way).is_some()) {
+        if config.done & (1 << bit) == 0
+            && is_read(step)
+            && step.ways.iter().any(|way| after(&config.state, way).is_some())
+        {
             config.done |= 1 << bit;
         }
     }
@@ -248,9 +251,21 @@ mod tests {
             ("a read beside a write may be before it", vec![put(0, 30, 1), get(5, 25, 0)], None),
             ("two reads beside a write may not go back", vec![put(0, 100, 1), get(5, 25, 1), get(30, 40, 0)], Some(2)),
             ("an unknown write may come late", vec![put(0, 0, 1), get(20, 30, 0), get(40, 50, 1)], None),
-            ("an unknown write comes once", vec![put(0, 0, 1), get(20, 30, 1), put(31, 32, 2), get(40, 50, 1)], Some(3)),
-            ("two writes beside each other in either order", vec![put(0, 100, 1), put(0, 100, 2), get(110, 120, 1)], None),
-            ("and in one order only", vec![put(0, 100, 1), put(0, 100, 2), get(110, 120, 1), get(130, 140, 2)], Some(3)),
+            (
+                "an unknown write comes once",
+                vec![put(0, 0, 1), get(20, 30, 1), put(31, 32, 2), get(40, 50, 1)],
+                Some(3),
+            ),
+            (
+                "two writes beside each other in either order",
+                vec![put(0, 100, 1), put(0, 100, 2), get(110, 120, 1)],
+                None,
+            ),
+            (
+                "and in one order only",
+                vec![put(0, 100, 1), put(0, 100, 2), get(110, 120, 1), get(130, 140, 2)],
+                Some(3),
+            ),
             ("a value that nobody wrote", vec![put(0, 10, 1), get(20, 30, 9)], Some(1)),
         ];
         for (name, steps, broken) in cases {

@@ -39,13 +39,18 @@ pub(super) fn groups(evidence: &Evidence<'_>) -> Vec<Group> {
     }
     for op in &evidence.ops {
         if let Some((_, answered)) = op.ok() {
-            words.shown.extend(answered.answer.shown().into_iter().map(|kv| ((kv.key.as_str(), kv.mod_revision), kv.value.as_str())));
+            words.shown.extend(
+                answered.answer.shown().into_iter().map(|kv| ((kv.key.as_str(), kv.mod_revision), kv.value.as_str())),
+            );
             if let (Request::Put(put), true) = (op.request, answered.answer.changed_keys()) {
                 words.shown.insert((&put.key, answered.revision), &put.value);
             }
         }
     }
-    let mut groups: Vec<Group> = keys.iter().map(|keys| Group { keys: keys.iter().map(|key| (*key).to_owned()).collect(), steps: Vec::new() }).collect();
+    let mut groups: Vec<Group> = keys
+        .iter()
+        .map(|keys| Group { keys: keys.iter().map(|key| (*key).to_owned()).collect(), steps: Vec::new() })
+        .collect();
     let sightings = first_sightings(evidence);
     for (at, op) in evidence.ops.iter().enumerate() {
         let returned = match (op.returned, evidence.settled.fates[at]) {
@@ -61,7 +66,12 @@ pub(super) fn groups(evidence: &Evidence<'_>) -> Vec<Group> {
         touched.dedup();
         for group in touched {
             let own = |way: &Parts| way.iter().filter(|(of, _)| *of == group).map(|(_, micro)| micro.clone()).collect();
-            groups[group].steps.push(Step { op: at, invoked: op.invoked.at, returned, ways: ways.iter().map(own).collect() });
+            groups[group].steps.push(Step {
+                op: at,
+                invoked: op.invoked.at,
+                returned,
+                ways: ways.iter().map(own).collect(),
+            });
         }
     }
     groups
@@ -69,7 +79,8 @@ pub(super) fn groups(evidence: &Evidence<'_>) -> Vec<Group> {
 
 /// Answers in the order of time, each with the highest revision up to then.
 fn first_sightings(evidence: &Evidence<'_>) -> Vec<(u64, i64)> {
-    let mut seen: Vec<(u64, i64)> = evidence.ops.iter().filter_map(|op| op.ok().map(|(mark, answered)| (mark.at, answered.revision))).collect();
+    let mut seen: Vec<(u64, i64)> =
+        evidence.ops.iter().filter_map(|op| op.ok().map(|(mark, answered)| (mark.at, answered.revision))).collect();
     seen.sort_unstable();
     let mut highest = 0;
     for (_, revision) in &mut seen {
@@ -155,7 +166,9 @@ impl<'h> Words<'h> {
                 if range.revision != 0 || range.serializable || range.keys_only || range.count_only || range.limit > 0 {
                     return;
                 }
-                for (key, (group, place)) in self.covered(&range.key, range.end.as_deref(), RANGE_KEYS_MAX).unwrap_or_default() {
+                for (key, (group, place)) in
+                    self.covered(&range.key, range.end.as_deref(), RANGE_KEYS_MAX).unwrap_or_default()
+                {
                     let shown = told.kvs.iter().find(|kv| kv.key == key).map_or(0, |kv| self.value(&kv.value));
                     parts.push((group, Micro::Is(place, shown)));
                 }
@@ -173,7 +186,9 @@ impl<'h> Words<'h> {
                 for (_, (group, place)) in covered {
                     match told {
                         Some(Answer::Delete(told)) if told.deleted == 0 => parts.push((group, Micro::Is(place, 0))),
-                        Some(Answer::Delete(_)) if delete.end.is_none() => parts.extend([(group, Micro::Not(place, 0)), (group, Micro::Set(place, 0))]),
+                        Some(Answer::Delete(_)) if delete.end.is_none() => {
+                            parts.extend([(group, Micro::Not(place, 0)), (group, Micro::Set(place, 0))])
+                        }
                         _ => parts.push((group, Micro::Set(place, 0))),
                     }
                 }
@@ -194,7 +209,10 @@ impl<'h> Words<'h> {
             && let Some((group, ..)) = all.first().copied()
             && all.iter().all(|(other, ..)| *other == group)
         {
-            parts.push((group, Micro::NotAll(all.iter().map(|(_, place, value, holds)| (*place, *value, *holds)).collect())));
+            parts.push((
+                group,
+                Micro::NotAll(all.iter().map(|(_, place, value, holds)| (*place, *value, *holds)).collect()),
+            ));
         }
         for (at, op) in if told.succeeded { &txn.success } else { &txn.failure }.iter().enumerate() {
             self.parts(op, answers.and_then(|answers| answers.get(at)), &mut parts);

@@ -16,7 +16,9 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
                 && before == first.revision()
                 && !(fragment && run.open.fragment)
             {
-                findings.broken(*mark, &[run.opened.line, by.line], || format!("watch {} has revision {before} in two responses", run.watch));
+                findings.broken(*mark, &[run.opened.line, by.line], || {
+                    format!("watch {} has revision {before} in two responses", run.watch)
+                });
             }
             last = Some((end.revision(), batch.fragment, *mark));
         }

@@ -7,17 +7,22 @@ use crate::history::WatchStep;
 pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
     let mut findings = Findings::default();
     for run in &evidence.watches {
-        let (mut bookmark, mut last): (Option<(i64, Mark)>, Option<(i64, Mark)>) = (None, None);
+        let mut bookmark: Option<(i64, Mark)> = None;
+        let mut last: Option<(i64, Mark)> = None;
         for (mark, step) in &run.items {
             match step {
                 WatchStep::Progress(progress) => {
                     findings.judged();
                     let revision = progress.revision;
                     if let Some((event, by)) = last.filter(|(event, _)| *event > revision) {
-                        findings.broken(*mark, &[by.line], || format!("watch {}: progress at {revision} after an event at {event}", run.watch));
+                        findings.broken(*mark, &[by.line], || {
+                            format!("watch {}: progress at {revision} after an event at {event}", run.watch)
+                        });
                     }
                     if let Some(what) = not_there(evidence, revision, *mark) {
-                        findings.broken(*mark, &[run.opened.line], || format!("watch {}: progress at revision {revision}, {what}", run.watch));
+                        findings.broken(*mark, &[run.opened.line], || {
+                            format!("watch {}: progress at revision {revision}, {what}", run.watch)
+                        });
                     }
                     bookmark = bookmark.max(Some((revision, *mark)));
                 }
@@ -25,7 +30,12 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
                     for event in &batch.events {
                         if let Some((revision, by)) = bookmark.filter(|(revision, _)| event.revision() <= *revision) {
                             findings.broken(*mark, &[run.opened.line, by.line], || {
-                                format!("watch {}: an event at {} of {:?} after progress at {revision}", run.watch, event.revision(), event.key())
+                                format!(
+                                    "watch {}: an event at {} of {:?} after progress at {revision}",
+                                    run.watch,
+                                    event.revision(),
+                                    event.key()
+                                )
                             });
                         }
                         last = last.max(Some((event.revision(), *mark)));

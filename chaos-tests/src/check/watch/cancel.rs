@@ -30,7 +30,9 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
                 must_end(&mut findings, evidence, run, *mark, within, None);
             }
         }
-        for fault in evidence.faults.iter().filter(|fault| fault.kind == HALF_OPEN && fault.members.contains(&run.open.member)) {
+        for fault in
+            evidence.faults.iter().filter(|fault| fault.kind == HALF_OPEN && fault.members.contains(&run.open.member))
+        {
             if let Some(applied) = fault.applied.filter(|_| fault.witnessed.is_some()) {
                 must_end(&mut findings, evidence, run, applied, within, fault.healed.map(|healed| healed.at));
             }
@@ -40,16 +42,32 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
 }
 
 /// A watch that was open when its connection was lost has to end in time, unless the connection came back before.
-fn must_end(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>, lost: Mark, within: u64, back: Option<u64>) {
+fn must_end(
+    findings: &mut Findings,
+    evidence: &Evidence<'_>,
+    run: &Run<'_>,
+    lost: Mark,
+    within: u64,
+    back: Option<u64>,
+) {
     let ended = run.ended().map(|(mark, _)| mark.at);
     let deadline = lost.at + within;
-    if run.opened > lost || ended.is_some_and(|ended| ended < lost.at) || back.is_some_and(|back| back < deadline) || evidence.end < deadline {
+    if run.opened > lost
+        || ended.is_some_and(|ended| ended < lost.at)
+        || back.is_some_and(|back| back < deadline)
+        || evidence.end < deadline
+    {
         return;
     }
     findings.judged();
     if ended.is_none_or(|ended| ended > deadline) {
         findings.broken(run.ended().map_or(lost, |(mark, _)| mark), &[run.opened.line, lost.line], || {
-            format!("watch {} was not told within {} ms that member {} was gone", run.watch, within / 1_000_000, run.open.member)
+            format!(
+                "watch {} was not told within {} ms that member {} was gone",
+                run.watch,
+                within / 1_000_000,
+                run.open.member
+            )
         });
     }
 }

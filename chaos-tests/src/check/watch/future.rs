@@ -11,14 +11,19 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
         findings.judged();
         for (mark, step) in &run.items {
             let early = match step {
-                WatchStep::Events(batch) => batch.events.iter().map(|event| event.revision()).find(|revision| *revision < run.open.from),
+                WatchStep::Events(batch) => {
+                    batch.events.iter().map(|event| event.revision()).find(|revision| *revision < run.open.from)
+                }
                 // Progress says that everything up to it was told: nothing is owed up to the one before the start.
                 WatchStep::Progress(progress) => Some(progress.revision).filter(|revision| *revision < run.open.from),
                 _ => None,
             };
             if let Some(early) = early {
                 findings.broken(*mark, &[run.opened.line], || {
-                    format!("watch {} from {} (created at {created}) was told of revision {early}", run.watch, run.open.from)
+                    format!(
+                        "watch {} from {} (created at {created}) was told of revision {early}",
+                        run.watch, run.open.from
+                    )
                 });
             }
         }

@@ -3,7 +3,6 @@
 
 use super::told_to;
 use crate::check::evidence::{Evidence, Run};
-use crate::check::old_reads::compaction_before;
 use crate::check::verdict::{Findings, Verdict};
 use crate::history::WatchStep;
 
@@ -20,11 +19,14 @@ pub(crate) fn check(evidence: &Evidence<'_>) -> Verdict {
             }
             findings.judged();
             let next = run.from().unwrap_or(run.open.from).max(told_to(run).map_or(0, |(to, _)| to + 1));
-            let asked = compaction_before(evidence, canceled.compact_revision - 1, mark.at);
+            let asked = evidence.compaction_asked(canceled.compact_revision - 1, mark.at);
             if canceled.compact_revision <= next || !asked {
                 let why = if asked { format!("it was at {next}") } else { "nobody had compacted that".to_owned() };
                 findings.broken(*mark, &[run.opened.line], || {
-                    format!("watch {} was cancelled as compacted at {}, but {why}", run.watch, canceled.compact_revision)
+                    format!(
+                        "watch {} was cancelled as compacted at {}, but {why}",
+                        run.watch, canceled.compact_revision
+                    )
                 });
             }
         }
@@ -36,12 +38,18 @@ fn begins(findings: &mut Findings, evidence: &Evidence<'_>, run: &Run<'_>) {
     let store = &evidence.settled.store;
     let Some((mark, first)) = run.events().next() else { return };
     findings.judged();
-    let owed = store.changes_from(run.open.from).find(|(revision, keys)| run.owed(store, *revision, keys).next().is_some());
+    let owed =
+        store.changes_from(run.open.from).find(|(revision, keys)| run.owed(store, *revision, keys).next().is_some());
     let expected = owed.map(|(revision, _)| revision);
     if expected.is_some_and(|expected| expected < first.revision()) || first.revision() < run.open.from {
         findings.broken(mark, &[run.opened.line], || {
             let expected = expected.map_or("nothing".to_owned(), |revision| revision.to_string());
-            format!("watch {} from revision {} begins at {}, the first change of its range is at {expected}", run.watch, run.open.from, first.revision())
+            format!(
+                "watch {} from revision {} begins at {}, the first change of its range is at {expected}",
+                run.watch,
+                run.open.from,
+                first.revision()
+            )
         });
     }
 }

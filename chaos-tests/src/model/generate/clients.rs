@@ -62,9 +62,16 @@ impl Run {
         let revision = i64::try_from(self.random.below(self.store.revision().unsigned_abs())).unwrap_or(0).max(1);
         match self.random.below(100) {
             0..35 => Request::Range(Range { key, ..Range::default() }),
-            35..40 => Request::Range(Range { key: "key/".to_owned(), end: Some("key0".to_owned()), ..Range::default() }),
+            35..40 => {
+                Request::Range(Range { key: "key/".to_owned(), end: Some("key0".to_owned()), ..Range::default() })
+            }
             40..45 => Request::Range(Range { key, serializable: true, ..Range::default() }),
-            45..50 => Request::Range(Range { key: "key/".to_owned(), end: Some("key0".to_owned()), revision, ..Range::default() }),
+            45..50 => Request::Range(Range {
+                key: "key/".to_owned(),
+                end: Some("key0".to_owned()),
+                revision,
+                ..Range::default()
+            }),
             50..75 => {
                 let (value, previous) = (self.fresh_value(), self.random.chance(300));
                 Request::Put(Put { key, value, lease: 0, previous })
@@ -74,7 +81,12 @@ impl Run {
             80..89 => self.swap(client),
             89..97 => self.pair(key),
             97 => Request::Compact(Compact { revision, physical: false }),
-            _ => Request::Range(Range { key: "key/".to_owned(), end: Some("key0".to_owned()), limit: 2, ..Range::default() }),
+            _ => Request::Range(Range {
+                key: "key/".to_owned(),
+                end: Some("key0".to_owned()),
+                limit: 2,
+                ..Range::default()
+            }),
         }
     }
 
@@ -98,8 +110,13 @@ impl Run {
     fn pair(&mut self, key: String) -> Request {
         let (other, first, second) = (format!("{key}+"), self.fresh_value(), self.fresh_value());
         let read = Request::Range(Range { key: key.clone(), ..Range::default() });
-        let puts = [(key, first), (other, second)].map(|(key, value)| Request::Put(Put { key, value, ..Put::default() }));
-        Request::Txn(Txn { compares: Vec::new(), success: puts.into_iter().chain([read]).collect(), failure: Vec::new() })
+        let puts =
+            [(key, first), (other, second)].map(|(key, value)| Request::Put(Put { key, value, ..Put::default() }));
+        Request::Txn(Txn {
+            compares: Vec::new(),
+            success: puts.into_iter().chain([read]).collect(),
+            failure: Vec::new(),
+        })
     }
 
     pub(super) fn plain_told(&mut self, client: usize, outcome: Option<&Outcome>) {
@@ -141,7 +158,11 @@ impl Run {
         self.appenders[client].element += 1;
         let (key, element) = (self.appenders[client].list.clone(), self.appenders[client].element);
         let longer = if value.is_empty() { element.to_string() } else { format!("{value},{element}") };
-        let to = if modified > 0 && self.random.chance(500) { Target::Value(value.to_owned()) } else { Target::Mod(modified) };
+        let to = if modified > 0 && self.random.chance(500) {
+            Target::Value(value.to_owned())
+        } else {
+            Target::Mod(modified)
+        };
         let read = Request::Range(Range { key: key.clone(), ..Range::default() });
         Request::Txn(Txn {
             compares: vec![Compare { key: key.clone(), is: Relation::Equal, to }],

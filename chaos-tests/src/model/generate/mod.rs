@@ -8,16 +8,19 @@
 
 mod clients;
 mod sessions;
+mod stages;
 mod watches;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
+use stages::{END, stages};
+
 use super::random::Random;
 use super::store::Store;
 use crate::history::{
-    Answer, Answered, Change, Entry, Event, Fault, FaultStep, Figures, HashKv, Header, History, Invoke, Limits, Member, MemberStep,
-    Outcome, Phase, Range, Request, Return, SCHEMA,
+    Answer, Answered, Change, Entry, Event, Failure, Fault, FaultStep, Header, History, Invoke, Limits, Member,
+    MemberStep, Outcome, Phase, Request, Return, SCHEMA,
 };
 
 /// What to generate.
@@ -47,7 +50,17 @@ impl Plan {
     /// Everything at once, small.
     #[must_use]
     pub fn mixed(seed: u64) -> Plan {
-        Plan { seed, ops: 1_500, clients: 8, keys: 6, unknown_per_mille: 10, log: true, appenders: 3, sessions: 4, watches: 9 }
+        Plan {
+            seed,
+            ops: 1_500,
+            clients: 8,
+            keys: 6,
+            unknown_per_mille: 10,
+            log: true,
+            appenders: 3,
+            sessions: 4,
+            watches: 9,
+        }
     }
 
     /// As [`Plan::mixed`], of a store whose logs cannot be read.
@@ -59,7 +72,17 @@ impl Plan {
     /// Many operations of many clients, for timing.
     #[must_use]
     pub fn large(seed: u64, ops: u64) -> Plan {
-        Plan { seed, ops, clients: 64, keys: 100, unknown_per_mille: 2, log: true, appenders: 4, sessions: 8, watches: 20 }
+        Plan {
+            seed,
+            ops,
+            clients: 64,
+            keys: 100,
+            unknown_per_mille: 2,
+            log: true,
+            appenders: 4,
+            sessions: 8,
+            watches: 20,
+        }
     }
 }
 
@@ -156,7 +179,15 @@ pub fn generate(plan: &Plan) -> History {
         version: "0".to_owned(),
         argv: vec!["generate".to_owned()],
         members: vec![1, 2, 3],
-        limits: Limits { election_ms: 500, lease_slack_ms: 500, watch_ms: 5_000, converge_ms: 5_000, half_open_ms: 1_000, rate_floor: 10, watch_floor_percent: 20 },
+        limits: Limits {
+            election_ms: 500,
+            lease_slack_ms: 500,
+            watch_ms: 5_000,
+            converge_ms: 5_000,
+            half_open_ms: 1_000,
+            rate_floor: 10,
+            watch_floor_percent: 20,
+        },
         plan: None,
     };
     History::from_events(header, run.events).expect("the simulation records what happens in order")
@@ -165,7 +196,8 @@ pub fn generate(plan: &Plan) -> History {
 impl Run {
     fn new(plan: Plan) -> Run {
         let random = Random::new(plan.seed);
-        let blank = Entry { member: 1, index: 1, term: 1, revision: None, changes: vec![Change::Other("blank".to_owned())] };
+        let blank =
+            Entry { member: 1, index: 1, term: 1, revision: None, changes: vec![Change::Other("blank".to_owned())] };
         Run {
             random,
             now: 0,
@@ -208,7 +240,7 @@ impl Run {
 
     /// How long the traffic lasts, about.
     fn length(&self) -> u64 {
-        (self.plan.ops * 12 / self.plan.clients.max(1)).max(2_000) * MS
+        (self.plan.ops * 12 / self.plan.clients.max(1)).max(1_000) * MS
     }
 
     fn after(&mut self, wait: u64, action: Action) {
@@ -290,7 +322,7 @@ impl Run {
                 }
                 self.ok(applied.answer)
             }
-            Err(code) => Outcome::Failed(crate::history::Failure { code, message: String::new() }),
+            Err(code) => Outcome::Failed(Failure { code, message: String::new() }),
         }
     }
 
@@ -338,96 +370,5 @@ impl Run {
 
     fn member(&mut self, id: u64, step: MemberStep) {
         self.record(Event::Member(Member { id, step }));
-    }
-}
-
-type Stage = (u64, fn(&mut Run));
-
-/// The stages that others lead to.
-const END: usize = 7;
-const CLOSE: usize = 8;
-
-/// The parts of a run: when, of 1000 parts of the traffic, and what.
-fn stages() -> [Stage; 9] {
-    [
-        (0, |_| {}),
-        (200, |run| {
-            run.record(Event::Phase(Phase::Safety));
-            let figures: Figures = [("delay_ms".to_owned(), i64::try_from(SLOW_SYNC_MS).unwrap_or(i64::MAX))].into();
-            run.fault(1, FaultStep::Planned { kind: "F-56".to_owned(), members: vec![1, 2], figures: figures.clone() });
-            run.fault(2, FaultStep::Planned { kind: "F-01".to_owned(), members: vec![3], figures: Figures::new() });
-            run.slow_sync = true;
-            run.fault(1, FaultStep::Applied { members: vec![1, 2], figures });
-            run.fault(1, FaultStep::Witnessed { figures: [("syncs".to_owned(), 17)].into() });
-        }),
-        (400, |run| {
-            run.fault(1, FaultStep::Healed { figures: Figures::new() });
-            run.slow_sync = false;
-        }),
-        (450, |run| {
-            run.fault(2, FaultStep::Applied { members: vec![3], figures: Figures::new() });
-            run.member(3, MemberStep::Ended { expected: true, status: "signal 9".to_owned() });
-            run.fault(2, FaultStep::Witnessed { figures: [("signal".to_owned(), 9)].into() });
-            run.member_down = Some(3);
-            run.break_watches(3);
-            run.term = 2;
-            run.member(2, MemberStep::Leader { term: 2 });
-        }),
-        (600, |run| {
-            run.record(Event::Phase(Phase::Heal));
-            run.member_down = None;
-            run.member(3, MemberStep::Started);
-            run.member(3, MemberStep::Ready);
-            run.fault(2, FaultStep::Healed { figures: Figures::new() });
-            run.member(2, MemberStep::Installed { snapshots: 1 });
-        }),
-        (650, |run| run.record(Event::Phase(Phase::Liveness))),
-        (1000, |run| {
-            run.ending = true;
-            // What is begun is finished, and every lease runs out.
-            run.after(4_000 * MS, Action::Stage(END));
-        }),
-        (u64::MAX, Run::end),
-        (u64::MAX, Run::close),
-    ]
-}
-
-impl Run {
-    /// Traffic has stopped: final reads, hashes.
-    fn end(&mut self) {
-        self.record(Event::Phase(Phase::End));
-        let everything = Range { key: "\0".to_owned(), end: Some("\0".to_owned()), ..Range::default() };
-        let client = self.fresh_client();
-        self.invoke(client, 1, Request::Range(everything), Then::Nothing, false);
-        for member in 1..=3 {
-            let hash = HashKv { member, revision: self.store.revision(), compact_revision: self.store.compacted(), hash: 0xfa1e };
-            self.record(Event::HashKv(hash));
-            let (applied, revision, term) = (self.entries.len() as u64, self.store.revision(), self.term);
-            self.member(member, MemberStep::Status { applied, revision, term });
-        }
-        // Long enough for a watch that is behind to be wrong.
-        self.after(7_000 * MS, Action::Stage(CLOSE));
-        for watch in 0..self.watches.len() {
-            self.watch_flush(watch);
-        }
-    }
-
-    /// What is dumped of the members.
-    fn close(&mut self) {
-        let (applied, revision, term) = (self.entries.len() as u64, self.store.revision(), self.term);
-        for member in 1..=3 {
-            self.member(member, MemberStep::Status { applied, revision, term });
-        }
-        if !self.plan.log {
-            return;
-        }
-        for member in 1..=3u64 {
-            // A member may have stopped earlier, or know no revisions.
-            let upto = self.entries.len() - usize::try_from(member - 1).unwrap_or(0);
-            for entry in self.entries[..upto].to_vec() {
-                let revision = entry.revision.filter(|_| member != 3);
-                self.record(Event::Entry(Entry { member, revision, ..entry }));
-            }
-        }
     }
 }

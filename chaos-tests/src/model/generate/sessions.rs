@@ -2,7 +2,8 @@
 
 use super::{Action, MS, Run, Then};
 use crate::history::{
-    Answer, Change, Compare, Delete, Grant, Held, KeepAlive, KeptAlive, Lock, Outcome, Put, Relation, Request, Revoke, Target, TimeToLive, TtlLeft, Txn, Unlock,
+    Answer, Change, Code, Compare, Delete, Failure, Grant, Held, KeepAlive, KeptAlive, Lock, Outcome, Put, Relation,
+    Request, Revoke, Target, TimeToLive, TtlLeft, Txn, Unlock,
 };
 
 /// Seconds of a lease.
@@ -56,7 +57,9 @@ impl Run {
             }
             5 | 10 => Request::KeepAlive(KeepAlive { lease }),
             6 | 8 => Request::TimeToLive(TimeToLive { lease }),
-            7 => Request::Unlock(Unlock { key: self.sessions[session].held.as_ref().map_or(String::new(), |held| held.key.clone()) }),
+            7 => Request::Unlock(Unlock {
+                key: self.sessions[session].held.as_ref().map_or(String::new(), |held| held.key.clone()),
+            }),
             _ => Request::Revoke(Revoke { lease }),
         };
         let client = self.sessions[session].client;
@@ -111,17 +114,22 @@ impl Run {
                 Some(self.ok(Answer::KeptAlive(KeptAlive { ttl: if alive { TTL } else { 0 } })))
             }
             Request::TimeToLive(ask) => {
-                let left = self.deadlines.get(&ask.lease).filter(|_| self.store.lease(ask.lease).is_some()).map(|deadline| deadline.saturating_sub(self.now) / (1000 * MS));
+                let left = self
+                    .deadlines
+                    .get(&ask.lease)
+                    .filter(|_| self.store.lease(ask.lease).is_some())
+                    .map(|deadline| deadline.saturating_sub(self.now) / (1000 * MS));
                 let remaining = left.map_or(-1, |left| i64::try_from(left).unwrap_or(0));
                 Some(self.ok(Answer::TimeToLive(TtlLeft { granted: if remaining < 0 { 0 } else { TTL }, remaining })))
             }
             Request::Lock(lock) => {
                 let key = format!("{}/{:x}", lock.name, lock.lease);
-                let put = Request::Put(Put { key: key.clone(), value: String::new(), lease: lock.lease, previous: false });
+                let put =
+                    Request::Put(Put { key: key.clone(), value: String::new(), lease: lock.lease, previous: false });
                 let absent = Compare { key, is: Relation::Equal, to: Target::Create(0) };
                 let txn = Request::Txn(Txn { compares: vec![absent], success: vec![put], failure: Vec::new() });
                 if let Err(code) = self.store.apply(&txn) {
-                    return Some(Outcome::Failed(crate::history::Failure { code, message: String::new() }));
+                    return Some(Outcome::Failed(Failure { code, message: String::new() }));
                 }
                 self.log(vec![Change::Apply(txn)]);
                 let waiter = self.sessions.iter_mut().find(|session| session.lease == lock.lease);
@@ -152,11 +160,15 @@ impl Run {
             let name = Self::name(session);
             let key = format!("{name}/{lease:x}");
             let now = self.store.revision();
-            let oldest = self.store.keys_in(&format!("{name}/"), Some(&format!("{name}0")), now).min_by_key(|kv| kv.create_revision).cloned();
+            let oldest = self
+                .store
+                .keys_in(&format!("{name}/"), Some(&format!("{name}0")), now)
+                .min_by_key(|kv| kv.create_revision)
+                .cloned();
             let outcome = match oldest {
                 Some(kv) if kv.key == key => Some(self.ok(Answer::Held(Held { token: kv.create_revision, key }))),
                 _ if self.store.get(&key, now).is_none() => {
-                    Some(Outcome::Failed(crate::history::Failure { code: crate::history::Code::Other, message: "session expired".to_owned() }))
+                    Some(Outcome::Failed(Failure { code: Code::Other, message: "session expired".to_owned() }))
                 }
                 _ => None,
             };

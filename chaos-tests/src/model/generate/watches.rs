@@ -1,7 +1,9 @@
 //! Watches: they begin now, in the past or in the future, deliver whole revisions, are broken and go on.
 
 use super::{Action, MS, Run};
-use crate::history::{Batch, Canceled, CloseCause, Closed, Created, Event, Open, Progress, Watch, WatchEvent, WatchStep, covers};
+use crate::history::{
+    Batch, Canceled, CloseCause, Closed, Created, Event, Open, Progress, Watch, WatchEvent, WatchStep, covers,
+};
 
 /// A watch, with its successors.
 pub(super) struct Watching {
@@ -38,14 +40,15 @@ impl Run {
             (None, 1) => now + 25,
             (None, _) => (now - 20).max(1),
         };
-        let (key, end) = if watch % 4 == 3 { ("key/01".to_owned(), None) } else { ("\0".to_owned(), Some("\0".to_owned())) };
+        let (key, end) =
+            if watch % 4 == 3 { ("key/01".to_owned(), None) } else { ("\0".to_owned(), Some("\0".to_owned())) };
         let open = Open {
             client: self.watches[watch].client,
             member: self.up(number % 3 + 1),
             key,
             end,
             from,
-            previous: watch % 2 == 0,
+            previous: watch.is_multiple_of(2),
             progress: true,
             no_delete: watch % 5 == 4,
             resumes: before,

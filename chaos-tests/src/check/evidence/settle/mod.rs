@@ -10,10 +10,10 @@ mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Mark;
 use super::log::Log;
 use super::ops::Op;
 use super::watches::Run;
-use super::Mark;
 use crate::history::{Answer, Line, Request};
 use crate::model::Store;
 
@@ -120,7 +120,10 @@ impl Settled {
         let gap = self.gaps.get(first).is_some_and(|gap| *gap <= revision);
         gap && (self.leased.contains(key)
             || self.is_service_key(key)
-            || self.open.iter().any(|request| request.may_delete(key) || request.puts().iter().any(|put| put.key == key)))
+            || self
+                .open
+                .iter()
+                .any(|request| request.may_delete(key) || request.puts().iter().any(|put| put.key == key)))
     }
 
     /// How many operations are open.
@@ -140,14 +143,17 @@ impl Settled {
 
 /// Settles everything, by the log where it can be replayed.
 pub(crate) fn settle(ops: &[Op<'_>], watches: &[Run<'_>], log: &Log<'_>) -> Settled {
-    let mut settled = Settled { fates: vec![Fate::None; ops.len()], floors: floors(ops), exact: log.usable(), ..Settled::default() };
+    let mut settled =
+        Settled { fates: vec![Fate::None; ops.len()], floors: floors(ops), exact: log.usable(), ..Settled::default() };
     for op in ops {
         match op.request {
             Request::Lock(lock) => settled.services.push(format!("{}/", lock.name)),
             Request::Campaign(campaign) => settled.services.push(format!("{}/", campaign.name)),
             Request::Unlock(unlock) => settled.services.push(unlock.key.clone()),
             Request::Resign(resign) => settled.services.push(resign.key.clone()),
-            other => settled.leased.extend(other.puts().into_iter().filter(|put| put.lease != 0).map(|put| put.key.clone())),
+            other => {
+                settled.leased.extend(other.puts().into_iter().filter(|put| put.lease != 0).map(|put| put.key.clone()))
+            }
         }
     }
     settled.services.sort_unstable();
@@ -157,13 +163,15 @@ pub(crate) fn settle(ops: &[Op<'_>], watches: &[Run<'_>], log: &Log<'_>) -> Sett
     } else {
         infer::by_what_was_seen(&mut settled, ops, watches);
     }
-    settled.open = (0..ops.len()).filter(|at| settled.fates[*at] == Fate::Open).map(|at| ops[at].request.clone()).collect();
+    settled.open =
+        (0..ops.len()).filter(|at| settled.fates[*at] == Fate::Open).map(|at| ops[at].request.clone()).collect();
     settled
 }
 
 /// The highest revision answered strictly before each invocation.
 fn floors(ops: &[Op<'_>]) -> Vec<i64> {
-    let mut answers: Vec<(u64, i64)> = ops.iter().filter_map(|op| op.ok().map(|(mark, answered)| (mark.at, answered.revision))).collect();
+    let mut answers: Vec<(u64, i64)> =
+        ops.iter().filter_map(|op| op.ok().map(|(mark, answered)| (mark.at, answered.revision))).collect();
     answers.sort_unstable();
     let (mut next, mut highest) = (0, 0);
     let floor = |op: &Op<'_>| {

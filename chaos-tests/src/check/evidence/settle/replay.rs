@@ -47,12 +47,22 @@ fn replay<'h>(settled: &mut Settled, log: &Log<'h>) -> Vec<Slot<'h>> {
                 Change::Expire { lease, term } => {
                     let terms = (*term, logged.entry.term);
                     // In any other term the entry has no effect, unless the dump says that it had.
-                    let had = terms.0 == terms.1 || logged.entry.revision.is_some_and(|after| after > settled.store.revision());
+                    let had = terms.0 == terms.1
+                        || logged.entry.revision.is_some_and(|after| after > settled.store.revision());
                     let changed = had && settled.store.expire(*lease);
                     if changed {
-                        let cause = Cause { sort: Sort::Expire { lease: *lease, terms }, entry: Some(logged.mark.line), answer: None };
+                        let cause = Cause {
+                            sort: Sort::Expire { lease: *lease, terms },
+                            entry: Some(logged.mark.line),
+                            answer: None,
+                        };
                         settled.causes.insert(settled.store.revision(), cause);
-                        slots.push(Slot { revision: settled.store.revision(), mark: logged.mark, request: None, claimed: None });
+                        slots.push(Slot {
+                            revision: settled.store.revision(),
+                            mark: logged.mark,
+                            request: None,
+                            claimed: None,
+                        });
                     }
                     continue;
                 }
@@ -67,7 +77,10 @@ fn replay<'h>(settled: &mut Settled, log: &Log<'h>) -> Vec<Slot<'h>> {
             && told != settled.store.revision()
         {
             let (index, ours) = (logged.entry.index, settled.store.revision());
-            let what = format!("member {} is at revision {told} after entry {index}, the specification at {ours}", logged.entry.member);
+            let what = format!(
+                "member {} is at revision {told} after entry {index}, the specification at {ours}",
+                logged.entry.member
+            );
             settled.contradict(Disagreement::Revision, logged.mark, &[], what);
             settled.store.skip_to(told + 1);
         }
@@ -78,24 +91,30 @@ fn replay<'h>(settled: &mut Settled, log: &Log<'h>) -> Vec<Slot<'h>> {
 fn claim_acknowledged(settled: &mut Settled, ops: &[Op<'_>], slots: &mut [Slot<'_>]) {
     for (at, op) in ops.iter().enumerate() {
         let Some((mark, answered)) = op.ok() else { continue };
-        let revoke = matches!(op.request, Request::Revoke(_));
-        if !answered.answer.changed_keys() && !revoke {
+        if !answered.answer.changed_keys() {
             continue;
         }
         let place = slots.binary_search_by_key(&answered.revision, |slot| slot.revision).ok();
         let Some(slot) = place.map(|place| &mut slots[place]).filter(|slot| slot.request == Some(op.request)) else {
-            if !revoke {
-                let entry: Vec<_> = place.map(|place| slots[place].mark.line).into_iter().chain([op.invoked.line]).collect();
-                let what = format!("a write was acknowledged at revision {}, where the committed log has {}", answered.revision, if place.is_some() { "another" } else { "nothing" });
-                settled.contradict(Disagreement::Lost, mark, &entry, what);
-            }
+            let entry: Vec<_> = place.map(|at| slots[at].mark.line).into_iter().chain([op.invoked.line]).collect();
+            let there = if place.is_some() { "another" } else { "nothing" };
+            let what = format!(
+                "a write was acknowledged at revision {}, where the committed log has {there}",
+                answered.revision
+            );
+            settled.contradict(Disagreement::Lost, mark, &entry, what);
             continue;
         };
         match slot.claimed {
             None => slot.claimed = Some(at),
             Some(other) => {
                 let what = format!("two operations were acknowledged at revision {}", answered.revision);
-                settled.contradict(Disagreement::SharedRevision, mark, &[ops[other].shown_at().line, op.invoked.line], what);
+                settled.contradict(
+                    Disagreement::SharedRevision,
+                    mark,
+                    &[ops[other].shown_at().line, op.invoked.line],
+                    what,
+                );
             }
         }
     }
@@ -104,13 +123,26 @@ fn claim_acknowledged(settled: &mut Settled, ops: &[Op<'_>], slots: &mut [Slot<'
 /// Gives each free place in the log to an operation that may be there: one with that request, unknown, and invoked before
 /// anybody was answered a higher revision. Such an operation may be at any later place too, so that the first come is as
 /// good as any.
-fn claim_unknown<'h>(settled: &mut Settled, ops: &[Op<'h>], slots: &mut [Slot<'h>], unclaimed: &mut HashMap<&'h Request, Vec<usize>>) {
+fn claim_unknown<'h>(
+    settled: &mut Settled,
+    ops: &[Op<'h>],
+    slots: &mut [Slot<'h>],
+    unclaimed: &mut HashMap<&'h Request, Vec<usize>>,
+) {
     for (at, op) in ops.iter().enumerate() {
-        if !op.open() || !op.request.may_write() {
+        // The header of a revoke may be of a later revision than its own.
+        let revoke = matches!(op.request, Request::Revoke(_)) && op.ok().is_some();
+        if !(op.open() && op.request.may_write() || revoke) {
             continue;
         }
         settled.fates[at] = match op.request {
-            Request::Lock(_) | Request::Campaign(_) | Request::Unlock(_) | Request::Resign(_) | Request::Compact(_) | Request::Grant(_) => Fate::None,
+            Request::Lock(_)
+            | Request::Campaign(_)
+            | Request::Unlock(_)
+            | Request::Resign(_)
+            | Request::Compact(_)
+            | Request::Grant(_) => Fate::None,
+            _ if revoke => Fate::None,
             _ => Fate::Never,
         };
         // Places are kept in descending order: the last is the earliest.
@@ -132,7 +164,8 @@ fn explain_rest(settled: &mut Settled, ops: &[Op<'_>], slots: &[Slot<'_>]) {
     }
     for slot in slots {
         let (Some(request), None) = (slot.request, slot.claimed) else { continue };
-        if touched(request).iter().all(|key| settled.is_service_key(key)) {
+        let keys = touched(request);
+        if !keys.is_empty() && keys.iter().all(|key| settled.is_service_key(key)) {
             if let Some(cause) = settled.causes.get_mut(&slot.revision) {
                 cause.sort = Sort::Service;
             }
@@ -141,13 +174,28 @@ fn explain_rest(settled: &mut Settled, ops: &[Op<'_>], slots: &[Slot<'_>]) {
         let asked = by_request.get(request).map_or(&[][..], Vec::as_slice);
         let revision = slot.revision;
         let twice = |at: &&usize| slots.iter().any(|slot| slot.claimed == Some(**at));
-        let (how, mark, what) = match (asked.iter().find(|at| ops[**at].refused().is_some()), asked.iter().find(twice)) {
-            (Some(at), _) => (Disagreement::Refused, ops[*at].shown_at(), format!("an operation was refused, but took effect at revision {revision}")),
-            (None, Some(at)) if ops[*at].ok().is_some() => {
-                (Disagreement::TwiceAcknowledged, ops[*at].shown_at(), format!("an acknowledged operation took effect once more at revision {revision}"))
-            }
-            (None, Some(at)) => (Disagreement::TwiceUnknown, ops[*at].shown_at(), format!("an operation with an unknown result took effect twice, once more at revision {revision}")),
-            (None, None) => (Disagreement::Unasked, slot.mark, format!("the log has a change at revision {revision} that no client can have asked for")),
+        let (how, mark, what) = match (asked.iter().find(|at| ops[**at].refused().is_some()), asked.iter().find(twice))
+        {
+            (Some(at), _) => (
+                Disagreement::Refused,
+                ops[*at].shown_at(),
+                format!("an operation was refused, but took effect at revision {revision}"),
+            ),
+            (None, Some(at)) if ops[*at].ok().is_some() => (
+                Disagreement::TwiceAcknowledged,
+                ops[*at].shown_at(),
+                format!("an acknowledged operation took effect once more at revision {revision}"),
+            ),
+            (None, Some(at)) => (
+                Disagreement::TwiceUnknown,
+                ops[*at].shown_at(),
+                format!("an operation with an unknown result took effect twice, once more at revision {revision}"),
+            ),
+            (None, None) => (
+                Disagreement::Unasked,
+                slot.mark,
+                format!("the log has a change at revision {revision} that no client can have asked for"),
+            ),
         };
         let others: Vec<_> = asked.iter().take(8).map(|at| ops[*at].invoked.line).chain([slot.mark.line]).collect();
         settled.contradict(how, mark, &others, what);
