@@ -15,7 +15,6 @@ use crate::history::{Figures, MemberStep, Put, Request};
 
 /// etcd's name of it, and ours.
 const RECEIVED: &str = "etcd_network_snapshot_receive_success";
-const WRITERS: u64 = 24;
 /// Between two bursts: calls to the lost member have timed out by then and hold no entry of the log any more.
 const GIVEN_UP: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -24,23 +23,24 @@ pub(super) struct Lag {
     cut: Cut,
     number: u64,
     entries: u64,
+    writers: u64,
     on: Option<String>,
     received: u64,
 }
 
 impl Lag {
-    pub(super) fn new(number: u64, entries: u64) -> Lag {
-        Lag { cut: Cut::new(number), number, entries, on: None, received: 0 }
+    pub(super) fn new(number: u64, entries: u64, writers: u64) -> Lag {
+        Lag { cut: Cut::new(number), number, entries, writers, on: None, received: 0 }
     }
 
     /// Writes through the members that are not cut off.
     async fn burst(&self, ground: &Ground, lagging: &str, part: u64) -> Result<u64, Error> {
         let mut writers = JoinSet::new();
         let first = ground.number(lagging) as usize;
-        for writer in 0..WRITERS {
+        for writer in 0..self.writers {
             // Another member than the lagging one to begin with; a failure moves the session on.
             let mut session = ground.session(first + (writer % 2) as usize)?;
-            let (number, count) = (self.number, self.entries / 2 / WRITERS + 1);
+            let (number, count) = (self.number, self.entries / 2 / self.writers.max(1) + 1);
             writers.spawn(async move {
                 let mut written = 0;
                 for change in 0..count {

@@ -77,6 +77,8 @@ pub enum Spec {
     Lag {
         /// Changes that it misses.
         entries: u64,
+        /// Clients that write them; a store that packs proposals has fewer entries the more there are.
+        writers: u64,
     },
     /// Writes until the store's quota is used up; space is given back afterwards.
     NoSpace {
@@ -131,7 +133,7 @@ impl Spec {
             Spec::SlowFsync { delay_ms } => figures([("delay_ms", *delay_ms)]),
             Spec::ClockJump { seconds } => Figures::from([("seconds".to_owned(), *seconds)]),
             Spec::Transfer { every_ms } | Spec::Compact { every_ms } => figures([("every_ms", *every_ms)]),
-            Spec::Lag { entries } => figures([("entries", *entries)]),
+            Spec::Lag { entries, .. } => figures([("entries", *entries)]),
             Spec::NoSpace { bytes } => figures([("bytes", *bytes)]),
             _ => Figures::new(),
         }
@@ -175,7 +177,7 @@ impl Spec {
             Spec::ClockJump { seconds } => Box::new(clock::ClockJump::new(*seconds)),
             Spec::Transfer { every_ms } => Box::new(transfer::Transfer::new(*every_ms)),
             Spec::Compact { every_ms } => Box::new(compaction::Compaction::new(*every_ms)),
-            Spec::Lag { entries } => Box::new(lag::Lag::new(number, *entries)),
+            Spec::Lag { entries, writers } => Box::new(lag::Lag::new(number, *entries, *writers)),
             Spec::NoSpace { bytes } => Box::new(no_space::NoSpace::new(*bytes)),
         }
     }

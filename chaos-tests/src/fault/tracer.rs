@@ -51,6 +51,11 @@ impl Tracer {
         let until = Instant::now() + ATTACH_WITHIN;
         while !all_threads_traced_by(pid, strace.id()) {
             if let Ok(Some(status)) = strace.try_wait() {
+                let tracer = Tracer { member: name.to_owned(), strace, process, output, entry };
+                // A member may be gone before all of its threads are traced: it has met the first call that failed.
+                if tracer.injected() > 0 {
+                    return Ok(tracer);
+                }
                 ground.undone(entry)?;
                 return Err(unavailable(format!("strace cannot attach ({status}): it needs root or ptrace_scope 0")));
             }

@@ -1,5 +1,6 @@
 //! What a run came to.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Error;
-use crate::check::{self, Judged};
+use crate::check::{self, InvariantId, Judged};
 use crate::history::History;
 use crate::record::Counted;
 
@@ -61,14 +62,23 @@ impl Ran {
     }
 }
 
-/// The worst of all verdicts.
+/// The worst of all guarantees. Where several checkers look at one, each may say that it is broken, and one that could judge
+/// is enough: a search that gives up beside one that does not leaves nothing open.
 fn overall<'j>(judged: impl IntoIterator<Item = &'j Judged>) -> Verdict {
-    let verdict = |judged: &Judged| match &judged.verdict {
-        check::Verdict::Valid { .. } => Verdict::Pass,
-        check::Verdict::Unknown { .. } => Verdict::Inconclusive,
-        check::Verdict::Invalid(_) => Verdict::Violated,
-    };
-    judged.into_iter().map(verdict).max().unwrap_or(Verdict::Inconclusive)
+    let mut by_guarantee: BTreeMap<InvariantId, Verdict> = BTreeMap::new();
+    for it in judged {
+        let verdict = match &it.verdict {
+            check::Verdict::Valid { .. } => Verdict::Pass,
+            check::Verdict::Unknown { .. } => Verdict::Inconclusive,
+            check::Verdict::Invalid(_) => Verdict::Violated,
+        };
+        let known = by_guarantee.entry(it.invariant).or_insert(verdict);
+        *known = match (*known, verdict) {
+            (Verdict::Violated, _) | (_, Verdict::Violated) => Verdict::Violated,
+            (known, verdict) => known.min(verdict),
+        };
+    }
+    by_guarantee.into_values().max().unwrap_or(Verdict::Inconclusive)
 }
 
 /// Reads a history and judges it.
@@ -90,4 +100,26 @@ pub fn judge_history(path: &Path) -> Result<(History, Vec<Judged>), Error> {
 pub fn check_file(path: &Path) -> Result<(Verdict, Vec<Judged>), Error> {
     let (_, judged) = judge_history(path)?;
     Ok((overall(&judged), judged))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Violation;
+
+    fn judged(invariant: u8, verdict: check::Verdict) -> Judged {
+        Judged { invariant: InvariantId(invariant), checker: "test", verdict }
+    }
+
+    #[test]
+    fn one_checker_that_judged_is_enough_and_one_that_objects_too() {
+        let valid = || check::Verdict::Valid { judged: 1, note: None };
+        let unknown = || check::Verdict::Unknown { why: String::new() };
+        let broken = Violation { first: 2, counter_example: vec![2], explanation: String::new(), times: 1 };
+        let invalid = || check::Verdict::Invalid(Box::new(broken.clone()));
+        assert_eq!(overall(&[judged(1, valid()), judged(1, unknown())]), Verdict::Pass);
+        assert_eq!(overall(&[judged(1, unknown()), judged(2, valid())]), Verdict::Inconclusive);
+        assert_eq!(overall(&[judged(1, invalid()), judged(1, valid()), judged(2, unknown())]), Verdict::Violated);
+        assert_eq!(overall(&[]), Verdict::Inconclusive);
+    }
 }
