@@ -171,7 +171,8 @@ mod tests {
 
     #[test]
     fn each_anomaly_has_its_name() {
-        let cases: [(&str, &[(usize, usize, Edge)]); 8] = [
+        type Edges = &'static [(usize, usize, Edge)];
+        let cases: [(&str, Edges); 8] = [
             ("", &[(0, 1, WriteWrite), (1, 2, WriteRead), (0, 2, RealTime)]),
             ("G0", &[(0, 1, WriteWrite), (1, 0, WriteWrite)]),
             ("G1c", &[(0, 1, WriteWrite), (1, 0, WriteRead)]),
