@@ -1,13 +1,13 @@
-//! Fairlead's proving ground: clusters of real processes, what is done to them, and whether they kept their promises.
+//! Fairlead's proving ground: clusters, what is done to them, and whether they kept their promises.
 //!
 //! ```text
 //! scenario ─▶ plan ─▶ run: cluster ◀── traffic, nemesis ──▶ history (a file) ─▶ check ─▶ verdicts
 //! ```
 //! [`cluster::process`] starts members of Fairlead or of a real etcd on loopback; [`cluster::proxy`] stands on every link and
-//! breaks it on request; [`traffic`] asks, [`fault`] and [`nemesis`] break, [`record`] writes the [`history`] that [`check`]
-//! judges by [`model`]; [`run`] puts it together, [`scenario`] has the plans by name. `fairlead demo` and `fairlead chaos`
-//! use it as a library.
-//! Does not: reach into a member (what it does to one, it does from outside).
+//! breaks it on request; [`cluster::sim`] runs whole members in this process and cuts their power. [`traffic`] asks, [`fault`]
+//! and [`nemesis`] break, [`record`] writes the [`history`] that [`check`] judges by [`model`]; [`run`] puts it together,
+//! [`scenario`] has the plans by name; [`page`] reads metrics. `fairlead demo` and `fairlead chaos` use it as a library.
+//! Does not: reach into a member (what it does to one, it does from outside, or through the store's seams).
 
 pub mod check;
 pub mod cluster;
@@ -15,6 +15,7 @@ pub mod fault;
 pub mod history;
 pub mod model;
 pub mod nemesis;
+pub mod page;
 pub mod record;
 pub mod run;
 pub mod scenario;

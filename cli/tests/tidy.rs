@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("store", &["proto"]),
     ("client", &["proto"]),
-    ("chaos-tests", &["proto", "client"]),
+    ("chaos-tests", &["proto", "client", "store"]),
     ("cli", &["proto", "store", "client", "chaos-tests"]),
 ];
 

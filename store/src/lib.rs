@@ -9,6 +9,8 @@ pub mod config;
 pub mod data_dir;
 pub mod disk;
 pub mod engine;
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod http;

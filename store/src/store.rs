@@ -113,17 +113,22 @@ pub struct Seams {
     pub engine: raft::OpenEngine,
     /// All randomness: ids, boots, jitter.
     pub rng: StdRng,
+    /// Bounds of the raft log, and what ends the process when it cannot be written. `no_space` is the store's own.
+    pub log: log::Config,
+    /// Ends the process when raft or the state is dead. Where it returns, the member must be torn down from outside.
+    pub end: raft::End,
 }
 
 /// Opens the disk that holds a folder, with syncs or without.
 pub type OpenDisk = Arc<dyn Fn(&Path, bool) -> io::Result<Arc<dyn log::Disk>> + Send + Sync>;
 
 impl Seams {
-    /// Files, RocksDB and the system's randomness.
+    /// Files, RocksDB, the system's randomness, and a process that aborts.
     #[must_use]
     pub fn real() -> Seams {
         let disk: OpenDisk = Arc::new(|folder, fsync| Ok(Arc::new(RealDisk::new(folder, fsync)?)));
-        Seams { disk, engine: rocks_engine(), rng: StdRng::from_os_rng() }
+        let (log, end) = (log::Config::default(), Arc::new(|| std::process::abort()));
+        Seams { disk, engine: rocks_engine(), rng: StdRng::from_os_rng(), log, end }
     }
 }
 
@@ -141,7 +146,7 @@ impl Store {
     /// # Errors
     /// As [`Store::build`].
     pub async fn build_on(config: Config, seams: Seams) -> Result<Store, Error> {
-        let Seams { disk, engine, mut rng } = seams;
+        let Seams { disk, engine, mut rng, log, end } = seams;
         let dir = DataDir::open(&config, rng.random())?;
         let registry = prometheus::Registry::new();
         let listeners = Listeners::bind(&config, &net::Metrics::new(&registry)?)?;
@@ -149,9 +154,9 @@ impl Store {
         let stop = CancellationToken::new();
         let reserve = Reserve::new(&config.data_dir, RESERVE_BYTES_DEFAULT);
 
-        let log = open_log(&dir, &config, disk, &reserve, &metrics).await?;
+        let log = open_log(&dir, (&config, log), disk, &reserve, &metrics).await?;
         let opened = raft::open(log, dir.state.clone(), engine).await?;
-        let (mvcc, writer) = Mvcc::open(opened.engine(), mvcc_config(&config))?;
+        let (mvcc, writer) = Mvcc::open(opened.engine(), mvcc_config(&config, &metrics))?;
         let tables = Tables::load(&*opened.engine(), Lessor::default())?;
         let hub = Hub::new(Arc::new(mvcc.clone()), watch_config(&config), StdRng::from_rng(&mut rng));
         let rooms = raft::Rooms {
@@ -162,8 +167,8 @@ impl Store {
             metrics: metrics.clone(),
         };
         let membership = membership(&config, &dir);
-        let dial = dial(&config)?;
-        let running = raft::start(&config, &membership, opened, rooms, dial, rng.random(), stop.clone()).await?;
+        let outside = raft::Outside { dial: dial(&config)?, boot: rng.random(), end };
+        let running = raft::start(&config, &membership, opened, rooms, outside, stop.clone()).await?;
         let rooms = Rooms { compactor: mvcc.compactor(), mvcc, hub, tables, reserve };
         let context = context(&config, &running, &rooms, metrics, StdRng::from_rng(&mut rng), &stop);
         Ok(Store { config, membership, running, context, rooms, listeners, stop, _dir: dir })
@@ -245,13 +250,13 @@ fn dial(config: &Config) -> Result<raft::Dial, Error> {
 
 async fn open_log(
     dir: &DataDir,
-    config: &Config,
+    (config, log_config): (&Config, log::Config),
     disk: OpenDisk,
     reserve: &Reserve,
     metrics: &Metrics,
 ) -> Result<Log, Error> {
     let reserve = reserve.clone();
-    let log_config = log::Config { no_space: Arc::new(move |full| reserve.starving(full)), ..log::Config::default() };
+    let log_config = log::Config { no_space: Arc::new(move |full| reserve.starving(full)), ..log_config };
     let (folder, fsync, metrics) = (dir.log.clone(), !config.unsafe_no_fsync, log_metrics(metrics));
     let opened = tokio::task::spawn_blocking(move || {
         let disk = disk(&folder, fsync).map_err(|source| log::Error::Io {
@@ -274,8 +279,9 @@ fn log_metrics(metrics: &Metrics) -> log::Metrics {
     }
 }
 
-fn mvcc_config(config: &Config) -> mvcc::Config {
+fn mvcc_config(config: &Config, metrics: &Metrics) -> mvcc::Config {
     mvcc::Config {
+        metrics: mvcc::Metrics::of(metrics),
         compact_step_rows_max: config.compaction_batch_limit as usize,
         compact_step_pause: config.compaction_sleep_interval,
         ..mvcc::Config::default()

@@ -198,7 +198,7 @@ fn lost_answers(setting: &Setting) -> Plan {
 }
 
 fn old_reads_in_txns(setting: &Setting) -> Plan {
-    let crowds = vec![crowd(Kind::Txn, 10, 10), crowd(Kind::Compact, 2, 100), crowd(Kind::Watch, 2, 50)];
+    let crowds = vec![crowd(Kind::OldTxn, 10, 10), crowd(Kind::Compact, 2, 100), crowd(Kind::Watch, 2, 50)];
     plan("S-17", setting, crowds, schedule([(2_000, 1_000, Role::Follower(0), Spec::Pause)]))
 }
 
@@ -307,7 +307,7 @@ fn menu(setting: &Setting, length_ms: u64) -> Menu {
 }
 
 fn mix(name: &str, setting: &Setting, length_ms: u64) -> Plan {
-    let mut plan = plan(name, setting, everybody(), expand(setting.seed, &menu(setting, length_ms)));
+    let mut plan = plan(name, setting, everybody(setting), expand(setting.seed, &menu(setting, length_ms)));
     plan.flags = snapshots_often(setting);
     plan
 }
@@ -322,7 +322,7 @@ fn mixed_long(setting: &Setting) -> Plan {
 
 fn short(setting: &Setting) -> Plan {
     let rows = [(300, 900, Role::Leader, Spec::Kill), (3_000, 1_200, Role::Follower(0), Spec::Partition)];
-    let mut plan = plan("short", setting, everybody(), schedule(rows));
+    let mut plan = plan("short", setting, everybody(setting), schedule(rows));
     plan.warm_up_ms = 1_500;
     plan.liveness_ms = 2_000;
     plan

@@ -4,5 +4,7 @@
 
 pub mod cpu;
 pub mod etcd;
+pub mod ledger;
 pub mod load;
+pub mod mixture;
 pub mod writers;

@@ -437,7 +437,8 @@ fn help_and_version_are_asked_for_in_gos_forms() {
 /// The security settings, each by flag, by variable and by file. [tls_matrix, the part about wiring]
 #[test]
 fn every_security_setting_is_wired_from_all_three_sources() {
-    let rows: [(&str, &str, fn(&Config) -> bool); 8] = [
+    type IsSet = fn(&Config) -> bool;
+    let rows: [(&str, &str, IsSet); 8] = [
         ("client-cert-auth", "client-transport-security.client-cert-auth", |c| c.client_tls.client_cert_auth),
         ("trusted-ca-file", "client-transport-security.trusted-ca-file", |c| c.client_tls.demands_client_certificate()),
         ("client-crl-file", "client-transport-security.crl-file", |c| c.client_tls.crl_file.is_some()),

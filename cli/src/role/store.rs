@@ -1,7 +1,8 @@
 //! `fairlead store`, and the binary under the name `etcd`: settings, logs, signals and a runtime around the store.
 //!
 //! Developers' variables, which are no settings: `FAIRLEAD_RUNTIME_WORKERS` (threads of the runtime; 1 runs all on the
-//! main thread), `FAIRLEAD_LOG` (see `telemetry`).
+//! main thread), `FAIRLEAD_LOG` (see `telemetry`), and gofail's in builds with failpoints: `GOFAIL_HTTP` (a loopback address
+//! where they can be armed) and `GOFAIL_FAILPOINTS`.
 //! Exit status: 0 after `--help` and `--version`, 2 for a wrong command line, 1 for a wrong setting or a failure,
 //! 143 or 130 after a signal.
 
@@ -17,6 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::etcd_flags::{self, Request, Serve};
 use crate::shutdown::Shutdown;
 use crate::telemetry;
+
+/// gofail's variable with failpoints to arm at the start: `name=terms;name=terms`.
+const GOFAIL_FAILPOINTS: &str = "GOFAIL_FAILPOINTS";
+
+/// gofail's variable with the loopback address on which failpoints can be armed.
+const GOFAIL_HTTP: &str = "GOFAIL_HTTP";
 
 /// Up to this many cores everything runs on one thread: more would only contend with the log's flusher and RocksDB.
 const SINGLE_THREAD_CORES_MAX: usize = 2;
@@ -55,6 +62,7 @@ fn run_server(serve: Serve) -> anyhow::Result<u8> {
     if let Err(error) = raise_open_files_limit() {
         tracing::warn!(error = &error as &dyn std::error::Error, "cannot raise the limit on open files");
     }
+    offer_failpoints()?;
     let runtime = runtime()?;
     let shutdown = Shutdown::listen().context("cannot listen for signals")?;
     let result = runtime.block_on(serve_store(config, shutdown.token()));
@@ -64,6 +72,30 @@ fn run_server(serve: Serve) -> anyhow::Result<u8> {
     // Blocking tasks that are still under way must not hold up the exit; what they do is crash-safe.
     runtime.shutdown_background();
     result.map(|()| shutdown.exit_status())
+}
+
+/// Arms what gofail's variables ask for, and opens its door.
+#[cfg(feature = "failpoints")]
+fn offer_failpoints() -> anyhow::Result<()> {
+    let failpoints = std::sync::Arc::new(fairlead_store::failpoints::Failpoints::default());
+    if let Ok(list) = std::env::var(GOFAIL_FAILPOINTS) {
+        failpoints.arm_all(&list).context(GOFAIL_FAILPOINTS)?;
+    }
+    if let Ok(address) = std::env::var(GOFAIL_HTTP) {
+        let bound = fairlead_store::http::failpoints::serve(&address, failpoints);
+        let bound = bound.with_context(|| format!("{GOFAIL_HTTP}={address} cannot be served"))?;
+        tracing::warn!(address = %bound, "failpoints can be armed over HTTP: for tests only");
+    }
+    Ok(())
+}
+
+/// Says that this binary has no failpoints.
+#[cfg(not(feature = "failpoints"))]
+fn offer_failpoints() -> anyhow::Result<()> {
+    for variable in [GOFAIL_FAILPOINTS, GOFAIL_HTTP].into_iter().filter(|name| std::env::var_os(name).is_some()) {
+        tracing::warn!(variable, "has no effect: this binary was built without failpoints");
+    }
+    Ok(())
 }
 
 /// Builds the store and runs it until `shutdown`: the one place where the store is plugged in.

@@ -8,6 +8,7 @@
 //! command does); an invalid command is an answer, a broken engine ends the process. Does not: know openraft.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fairlead_proto::served::etcdserverpb as pb;
@@ -15,7 +16,7 @@ use fairlead_proto::served::etcdserverpb as pb;
 use super::command::{self, BatchId, Command};
 use super::meta;
 use super::outcome::{Applied, Outcome, Refusal};
-use super::tally::Tally;
+use super::tally::{self, Tally};
 use crate::alarm::{self, Alarms};
 use crate::engine::{self, Engine, Family};
 use crate::lease::{self, Lessor};
@@ -108,6 +109,7 @@ pub struct Applier {
     tables: Tables,
     hub: Hub,
     tally: Tally,
+    slow: Duration,
     published: Published,
 }
 
@@ -115,22 +117,25 @@ pub struct Applier {
 pub type Published = Box<dyn Fn(u64, u64) + Send + Sync>;
 
 impl Applier {
-    /// The writer of `mvcc`, its tables, and the hub that hears of changes.
+    /// The writer of `mvcc`, its tables, and the hub that hears of changes. A group that takes longer than `slow` is logged
+    /// (`--warning-apply-duration`).
     pub fn new(
         mvcc: Mvcc,
         writer: Writer,
         tables: Tables,
         hub: Hub,
         metrics: &Metrics,
+        slow: Duration,
         published: Published,
     ) -> Applier {
-        Applier { writer, mvcc, tables, hub, tally: Tally::new(metrics), published }
+        Applier { writer, mvcc, tables, hub, tally: Tally::new(metrics), slow, published }
     }
 
     /// Starts a group of entries that take effect together.
     pub fn begin(&mut self) -> Applying<'_> {
-        let Applier { writer, tables, hub, tally, published, .. } = self;
-        Applying { group: writer.begin(), tables, hub, tally, published }
+        let Applier { writer, tables, hub, tally, slow, published, .. } = self;
+        let watch = Stopwatch::start(*slow);
+        Applying { group: writer.begin(), tables, hub, tally, watch, published }
     }
 
     /// Takes over a state that was installed as a snapshot: counters, tables and caches are read from it, and watchers go
@@ -152,7 +157,52 @@ pub struct Applying<'a> {
     tables: &'a Tables,
     hub: &'a Hub,
     tally: &'a Tally,
+    watch: Stopwatch,
     published: &'a Published,
+}
+
+/// What a group's applying takes.
+struct Stopwatch {
+    begun: Instant,
+    /// The end of the last command.
+    lap: Instant,
+    commands: usize,
+    slow: Duration,
+}
+
+impl Stopwatch {
+    fn start(slow: Duration) -> Stopwatch {
+        let now = Instant::now();
+        Stopwatch { begun: now, lap: now, commands: 0, slow }
+    }
+
+    /// What the command that has just ended took.
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        self.commands += 1;
+        now - std::mem::replace(&mut self.lap, now)
+    }
+
+    /// Logs the group if it was slow.
+    fn stop(&self, tally: &Tally, index: u64) {
+        let took = self.begun.elapsed();
+        if took <= self.slow {
+            return;
+        }
+        tally.slow();
+        let commands = self.lap - self.begun;
+        let commit = took - commands;
+        tracing::warn!(
+            target: "apply",
+            index,
+            commands = self.commands,
+            took_ms = took.as_millis() as u64,
+            guilty = if commit > commands { "commit" } else { "commands" },
+            commands_ms = commands.as_millis() as u64,
+            commit_ms = commit.as_millis() as u64,
+            "apply request took too long"
+        );
+    }
 }
 
 impl Applying<'_> {
@@ -161,12 +211,15 @@ impl Applying<'_> {
     /// # Errors
     /// [`Error`]; the member must end.
     pub fn entry(&mut self, term: u64, index: u64, mut body: Bytes) -> Result<Answers, Error> {
+        fail::fail_point!("beforeApplyOneEntryNormal");
         let bad = |source| Error::Command { term, index, source };
         let (id, count) = command::decode_header(&mut body).map_err(bad)?;
         let mut answers = Vec::with_capacity(count.min(4096) as usize);
         for _ in 0..count {
             let command = Command::decode(&mut body).map_err(bad)?;
+            let operation = tally::operation(&command);
             let outcome = self.command(term, command)?;
+            self.tally.took(operation, &outcome, self.watch.lap());
             answers.push(Applied { revision: self.group.revision(), index, outcome });
         }
         Ok((id, answers))
@@ -185,6 +238,7 @@ impl Applying<'_> {
         let applied = meta::encode_applied(term, index);
         self.group.batch().put(Family::Meta, Bytes::from_static(meta::APPLIED), applied);
         let events = self.group.commit()?;
+        self.watch.stop(self.tally, index);
         if !events.is_empty() {
             self.hub.publish(events);
         }
@@ -201,7 +255,7 @@ impl Applying<'_> {
             Command::Put(put) => self.group.put(&put, &exists)?.inspect(|_| self.tally.put(&put)).map(Outcome::Put),
             Command::DeleteRange(delete) => {
                 let response = self.group.delete_range(&delete)?;
-                response.inspect(|response| self.tally.deleted(response.deleted)).map(Outcome::DeleteRange)
+                response.inspect(|_| self.tally.delete()).map(Outcome::DeleteRange)
             }
             Command::Txn(txn) => {
                 let response = self.group.txn(&txn, &exists)?;

@@ -47,6 +47,7 @@ fn refresh(ctx: &Context) {
     let sizes = ctx.mvcc.sizes();
     mvcc.db_total_size_in_bytes.set(sizes.total);
     mvcc.db_total_size_in_use_in_bytes.set(sizes.in_use);
+    mvcc.keys_total.set(ctx.mvcc.keys());
     mvcc.current_revision.set(ctx.mvcc.revision());
     mvcc.compact_revision.set(ctx.mvcc.compact_revision());
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);

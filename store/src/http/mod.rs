@@ -2,6 +2,8 @@
 //!
 //! Source: etcd `server/etcdserver/api/etcdhttp`.
 
+#[cfg(feature = "failpoints")]
+pub mod failpoints;
 mod health;
 mod metrics;
 mod probe;

@@ -27,7 +27,7 @@ families! {
         events_total: IntCounter = "etcd_debugging_mvcc_events_total", "Total number of events sent by this member.";
         pending_events_total: IntGauge = "etcd_debugging_mvcc_pending_events_total", "Total number of events yet to be sent.";
         index_compaction_pause_duration_milliseconds: Histogram =
-            "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds", "How long compaction held up the index.",
+            "etcd_debugging_mvcc_index_compaction_pause_duration_milliseconds", "How long a step of compaction held up commits; there is no index.",
             buckets exponential(0.5, 2.0, 14);
         db_compaction_pause_duration_milliseconds: Histogram =
             "etcd_debugging_mvcc_db_compaction_pause_duration_milliseconds", "How long a step of compaction took.",
@@ -38,7 +38,7 @@ families! {
         db_compaction_last: IntGauge = "etcd_debugging_mvcc_db_compaction_last",
             "The unix time of the last compaction, 0 after a start.";
         db_compaction_keys_total: IntCounter = "etcd_debugging_mvcc_db_compaction_keys_total",
-            "Total number of records removed by compaction.";
+            "Total number of versions removed by compaction.";
         current_revision: IntGauge = "etcd_debugging_mvcc_current_revision", "The current revision.";
         compact_revision: IntGauge = "etcd_debugging_mvcc_compact_revision", "The revision of the last compaction.";
         total_put_size_in_bytes: IntGauge = "etcd_debugging_mvcc_total_put_size_in_bytes",

@@ -15,6 +15,8 @@ families! {
     Process {
         resident_memory_bytes: IntGauge = "process_resident_memory_bytes", "Resident memory size in bytes.";
         virtual_memory_bytes: IntGauge = "process_virtual_memory_bytes", "Virtual memory size in bytes.";
+        virtual_memory_max_bytes: Gauge = "process_virtual_memory_max_bytes",
+            "Maximum amount of virtual memory available in bytes.";
         cpu_seconds_total: Counter = "process_cpu_seconds_total", "Total user and system CPU time spent in seconds.";
         start_time_seconds: Gauge = "process_start_time_seconds", "Start time of the process since unix epoch in seconds.";
         open_fds: IntGauge = "process_open_fds", "Number of open file descriptors.";
@@ -38,10 +40,17 @@ impl Process {
             self.open_fds.set(used);
             self.fd_used.set(used);
         }
-        if let Some(limit) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            self.max_fds.set(limit);
-            self.fd_limit.set(limit);
+        self.set_limits();
+    }
+
+    fn set_limits(&self) {
+        let limit = |resource| rustix::process::getrlimit(resource).current;
+        // No limit is shown as Go's client shows it: the largest number.
+        self.virtual_memory_max_bytes.set(limit(rustix::process::Resource::As).unwrap_or(u64::MAX) as f64);
+        if let Some(files) = limit(rustix::process::Resource::Nofile) {
+            let files = i64::try_from(files).unwrap_or(i64::MAX);
+            self.max_fds.set(files);
+            self.fd_limit.set(files);
         }
     }
 

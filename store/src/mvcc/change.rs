@@ -97,6 +97,7 @@ impl Group<'_> {
         account.put(row, replaced);
         let (written, live) = (account.written, account.live);
         let is_new = matches!(prior, Prior::Dead(_));
+        self.state_mut().count(i64::from(is_new));
         let header =
             HistoryHeader { delete: false, created: is_new, previous: previous.map(Into::into), written, live };
         let change = Change::new(&kv, at, header);
@@ -161,6 +162,7 @@ impl Group<'_> {
         let account = &mut self.state_mut().account;
         account.delete(row_bytes(tombstone.encoded_len()), head.row_bytes);
         let (written, live) = (account.written, account.live);
+        self.state_mut().count(-1);
         let previous = Some(head.revision);
         let header = HistoryHeader { delete: true, created: false, previous: previous.map(Into::into), written, live };
         let change = Change::new(&tombstone, at, header);

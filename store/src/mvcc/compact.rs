@@ -22,7 +22,7 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::sync::Notify;
@@ -36,7 +36,7 @@ use super::revision::{Compaction, NEVER_COMPACTED, Revision};
 use super::store::{Mvcc, Published, Shared};
 use super::view::View;
 use crate::engine::schema::{self, HistoryHeader};
-use crate::engine::{self, Batch, Direction, Engine, Family};
+use crate::engine::{self, Batch, Direction, Engine, Family, Snapshot};
 
 /// How long a full device is left alone before the next try.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
@@ -84,6 +84,29 @@ impl Progress {
         let running = if from.is_empty() { None } else { Some(Compaction::decode(&mut from)?) };
         (from.is_empty() && removed <= base).then_some(Progress { base, removed, running, next })
     }
+}
+
+/// How far a member has come with removing what has been compacted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// The newest recorded compact revision; -1 where there has been none.
+    pub scheduled: i64,
+    /// Rows below it are gone.
+    pub removed: i64,
+    /// Between the first and the last step of sorting out what may go.
+    pub is_under_way: bool,
+}
+
+/// How far removal has come in `snapshot`.
+///
+/// # Errors
+/// Where the state cannot be read.
+pub fn removal_of(snapshot: &dyn Snapshot) -> Result<Removal, Error> {
+    let view = View::at(snapshot);
+    view.sound()?;
+    let scheduled = view.compaction().revision;
+    let progress = Progress::load(|key| snapshot.get(Family::Meta, key))?;
+    Ok(Removal { scheduled, removed: progress.removed, is_under_way: progress.running.is_some() })
 }
 
 /// Readers of one span of time: dropped, and so heard of, when the last of them has ended.
@@ -158,12 +181,19 @@ impl Compactor {
     /// # Errors
     /// What ends the process.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let metrics = self.shared.config.metrics.clone();
+        let mut begun = None;
         loop {
             if self.shared.fences_wanted.swap(false, Ordering::AcqRel) && !self.blocking(build_fences).await? {
                 self.shared.fences_wanted.store(true, Ordering::Release);
             }
+            let step_begun = Instant::now();
             let pause = match self.blocking(step).await {
-                Ok(Step::More) => self.shared.config.compact_step_pause,
+                Ok(Step::More) => {
+                    begun.get_or_insert(step_begun);
+                    metrics.compaction_step.observe(millis(step_begun));
+                    self.shared.config.compact_step_pause
+                }
                 Ok(Step::Drain(draining)) => {
                     tokio::select! {
                         biased;
@@ -171,7 +201,11 @@ impl Compactor {
                         () = draining.ended.notified() => {}
                     }
                     match self.blocking(move |shared| remove(shared, &draining)).await {
-                        Ok(()) => Duration::ZERO,
+                        Ok(()) => {
+                            metrics.compaction.observe(millis(begun.take().unwrap_or(step_begun)));
+                            metrics.compaction_last.set(unix_seconds());
+                            Duration::ZERO
+                        }
                         Err(Error::Engine(engine::Error::NoSpace { .. })) => NO_SPACE_PAUSE,
                         Err(error) => return Err(error),
                     }
@@ -215,6 +249,15 @@ impl Compactor {
     }
 }
 
+fn millis(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1e3
+}
+
+fn unix_seconds() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
 /// Does the next piece of work, from what the engine says has been done.
 pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
     let published = shared.published();
@@ -251,6 +294,7 @@ pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
     {
         // A grave is looked at and taken in one hold: apply may be digging it anew.
         let _gate = shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = Instant::now();
         let rows: Vec<Bytes> = sorted.graves.iter().map(|(row, _)| row.clone()).collect();
         for ((row, dug), now) in sorted.graves.iter().zip(engine.get_many(Family::Graves, &rows)?) {
             if now.is_some_and(|now| now[..] == schema::revision(dug.main, dug.sub)) {
@@ -258,7 +302,9 @@ pub(crate) fn step(shared: &Shared) -> Result<Step, Error> {
             }
         }
         engine.write(batch)?;
+        shared.config.metrics.compaction_hold.observe(millis(held));
     }
+    shared.config.metrics.compaction_versions.inc_by(sorted.removed);
     fail::fail_point!("compactAfterCommitBatch");
     if done {
         fail::fail_point!("compactAfterSetFinishedCompact");
@@ -273,11 +319,13 @@ struct Sorted {
     graves: Vec<(Bytes, Revision)>,
     /// The first row that was not looked at; `None` where all were.
     next: Option<Revision>,
+    /// Versions that this compaction takes away, as etcd counts them: each that another has replaced, and tombstones.
+    removed: u64,
 }
 
 impl Sorted {
     fn up_to(view: &View<'_>, progress: &Progress, running: &Compaction, rows_max: usize) -> Result<Sorted, Error> {
-        let mut sorted = Sorted { batch: Batch::default(), graves: Vec::new(), next: None };
+        let mut sorted = Sorted { batch: Batch::default(), graves: Vec::new(), next: None, removed: 0 };
         let from = schema::revision(progress.next.main, progress.next.sub);
         let to = schema::revision(running.ceiling + 1, 0);
         let (mut result, mut rows) = (Ok(()), 0);
@@ -318,10 +366,13 @@ impl Sorted {
             }
             return Ok(());
         }
+        let replaces = at.main > progress.base && previous.is_some();
+        let ends = header.delete && at.main < running.revision;
+        self.removed += u64::from(replaces) + u64::from(ends);
         if let Some(stale) = previous.filter(|p| p.main <= running.prior) {
             self.batch.delete(Family::Base, base_row(stale));
         }
-        if header.delete && at.main < running.revision {
+        if ends {
             let kv = kv_offset(event).and_then(|offset| KeyValue::read(&event[offset..])).ok_or_else(damaged)?;
             self.graves.push((schema::key(kv.key), at));
         }

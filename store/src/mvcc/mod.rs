@@ -21,6 +21,7 @@ mod hash;
 mod header_cache;
 mod key_range;
 mod live;
+mod metrics;
 mod overlay;
 mod range;
 mod record;
@@ -43,9 +44,10 @@ mod model_test;
 #[cfg(test)]
 mod rules_test;
 
-pub use compact::Compactor;
+pub use compact::{Compactor, Removal, removal_of};
 pub use error::Error;
 pub use hash::Hashed;
+pub use metrics::Metrics;
 pub use range::Ranged;
 pub use revision::{Revision, revision_of};
 pub use size::Sizes;

@@ -75,18 +75,28 @@ pub(crate) struct State {
     pub compaction: Compaction,
     /// Bytes, as quotas and alarms count them.
     pub account: Account,
+    /// Keys that exist; `None` in a record of a binary that did not count them, until the store is opened.
+    pub keys: Option<i64>,
 }
 
 impl State {
     /// Of an empty store.
     pub(crate) const EMPTY: State =
-        State { revision: FIRST_REVISION, compaction: Compaction::NONE, account: Account::EMPTY };
+        State { revision: FIRST_REVISION, compaction: Compaction::NONE, account: Account::EMPTY, keys: Some(0) };
+
+    /// So many keys more, or fewer.
+    pub(crate) fn count(&mut self, keys: i64) {
+        self.keys = self.keys.map(|known| known + keys);
+    }
 
     pub(crate) fn encode(&self) -> Bytes {
         let mut out = BytesMut::with_capacity(80);
         out.put_i64(self.revision);
         self.compaction.encode(&mut out);
         self.account.encode(&mut out);
+        if let Some(keys) = self.keys {
+            out.put_i64(keys);
+        }
         out.freeze()
     }
 
@@ -94,10 +104,12 @@ impl State {
         let revision = from.try_get_i64().ok()?;
         let compaction = Compaction::decode(&mut from)?;
         let account = Account::decode(&mut from)?;
+        let keys = if from.is_empty() { None } else { Some(from.try_get_i64().ok()?) };
         (from.is_empty() && revision >= FIRST_REVISION && compaction.revision <= revision).then_some(State {
             revision,
             compaction,
             account,
+            keys,
         })
     }
 }
@@ -122,6 +134,8 @@ mod tests {
         let state = State { revision: 9, compaction: Compaction { revision: 4, ceiling: 8, prior: 2 }, ..State::EMPTY };
         assert_eq!(State::decode(state.encode()), Some(state));
         assert_eq!(State::decode(state.encode().slice(..30)), None);
+        let uncounted = State { keys: None, ..state };
+        assert_eq!(State::decode(state.encode().slice(..72)), Some(uncounted), "an older binary's record");
         let above = State { compaction: Compaction { revision: 10, ..state.compaction }, ..state };
         assert_eq!(State::decode(above.encode()), None, "compacted above the newest revision");
     }

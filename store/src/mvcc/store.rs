@@ -3,6 +3,7 @@
 //! Promises: a read takes rows, revision and compact revision from one engine snapshot, and waits for nobody. The atomics say
 //! what apply has committed.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -13,11 +14,12 @@ use super::count::{Counting, Remaining};
 use super::error::Error;
 use super::fence::Fenced;
 use super::header_cache::HeaderCache;
+use super::metrics::Metrics;
 use super::revision::State;
 use super::size::Sizes;
 use super::view::{HASH_BUFFER_BYTES, View};
 use super::writer::Writer;
-use crate::engine::{self, Engine, Family, schema};
+use crate::engine::{self, Direction, Engine, Family, schema};
 
 /// Bounds of this room.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub fence_keys_max: usize,
     /// Records held at a time while a hash sorts them, bytes. Default 64 MiB; what does not fit costs further passes.
     pub hash_buffer_bytes_max: usize,
+    /// What commits and compactions move. Default: handles that nobody reads.
+    pub metrics: Metrics,
 }
 
 impl Default for Config {
@@ -42,6 +46,7 @@ impl Default for Config {
             compact_step_pause: std::time::Duration::from_millis(2),
             fence_keys_max: 256,
             hash_buffer_bytes_max: HASH_BUFFER_BYTES,
+            metrics: Metrics::default(),
         }
     }
 }
@@ -60,6 +65,7 @@ pub(crate) struct Shared {
     published: RwLock<Arc<Published>>,
     revision: AtomicI64,
     compact_revision: AtomicI64,
+    keys: AtomicI64,
     sizes: Mutex<LocalSizes>,
     /// Held while a batch is written, while a compaction step checks graves and removes them, and while fences are put in
     /// place.
@@ -97,6 +103,7 @@ impl Shared {
     pub(crate) fn publish(&self, state: &State, compacted: bool) {
         self.revision.store(state.revision, Ordering::Release);
         self.compact_revision.store(state.compaction.revision, Ordering::Release);
+        self.keys.store(state.keys.unwrap_or(0), Ordering::Release);
         let mut local = self.lock_sizes();
         local.sizes = state.account.sizes();
         if local.defragmented {
@@ -138,6 +145,7 @@ impl Mvcc {
             published: RwLock::new(published),
             revision: AtomicI64::new(state.revision),
             compact_revision: AtomicI64::new(state.compaction.revision),
+            keys: AtomicI64::new(state.keys.unwrap_or(0)),
             sizes: Mutex::new(LocalSizes { sizes: state.account.sizes(), defragmented: false }),
             gate: Mutex::new(()),
             work_due: Notify::new(),
@@ -170,6 +178,12 @@ impl Mvcc {
     #[must_use]
     pub fn compact_revision(&self) -> i64 {
         self.shared.compact_revision.load(Ordering::Acquire)
+    }
+
+    /// How many keys exist, as of the newest revision that apply has committed.
+    #[must_use]
+    pub fn keys(&self) -> i64 {
+        self.shared.keys.load(Ordering::Acquire)
     }
 
     /// The size of the database, as etcd means it.
@@ -206,7 +220,17 @@ impl Mvcc {
 }
 
 fn load_state(engine: &dyn Engine) -> Result<State, Error> {
-    read_state(|key| engine.get(Family::Meta, key))
+    let mut state = read_state(|key| engine.get(Family::Meta, key))?;
+    if state.keys.is_none() {
+        // Once in the life of a state: its next commit records them.
+        let mut keys = 0;
+        engine.snapshot().scan(Family::Latest, &[], None, Direction::Ascending, &mut |_, _| {
+            keys += 1;
+            ControlFlow::Continue(())
+        })?;
+        state.keys = Some(keys);
+    }
+    Ok(state)
 }
 
 /// The record of where the store is; an empty store has none.

@@ -10,6 +10,7 @@
 use std::cell::OnceCell;
 use std::mem;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use fairlead_proto::encoded;
@@ -208,6 +209,7 @@ impl<'w> Group<'w> {
         if revision > state.revision {
             return Ok(Err(Refusal::FutureRevision));
         }
+        fail::fail_point!("compactBeforeCommitScheduledCompact");
         let (written, live) = self.account_at(revision)?;
         let state = self.state_mut();
         state.compaction =
@@ -234,10 +236,7 @@ impl<'w> Group<'w> {
             batch.put(Family::Meta, schema::META_MVCC, state.encode());
         }
         if !batch.ops.is_empty() {
-            // Against removal's look at a grave before it takes it, and against new fences; readers never touch this.
-            let _gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
-            self.engine.write(batch)?;
-            self.keep_fences(state.revision)?;
+            self.write(batch, state.revision)?;
         }
         fail::fail_point!("afterCommit");
         assert_eq!(
@@ -249,7 +248,28 @@ impl<'w> Group<'w> {
         *self.committed = state;
         self.headers_are_ahead = false;
         self.shared.publish(&state, compacted);
+        if compacted {
+            fail::fail_point!("compactAfterCommitScheduledCompact");
+        }
         Ok(mem::take(&mut self.group.events))
+    }
+
+    /// Writes the batch, measured: some tens of nanoseconds for a group.
+    fn write(&self, batch: Batch, revision: i64) -> Result<(), engine::Error> {
+        let metrics = &self.shared.config.metrics;
+        let begun = Instant::now();
+        // Against removal's look at a grave before it takes it, and against new fences; readers never touch this.
+        let _gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = Instant::now();
+        self.engine.write(batch)?;
+        let written = Instant::now();
+        self.keep_fences(revision)?;
+        let ended = Instant::now();
+        metrics.commit_wait.observe((admitted - begun).as_secs_f64());
+        metrics.commit_write.observe((written - admitted).as_secs_f64());
+        metrics.commit_count.observe((ended - written).as_secs_f64());
+        metrics.commit.observe((ended - begun).as_secs_f64());
+        Ok(())
     }
 
     pub(crate) fn state(&self) -> &State {

@@ -1,11 +1,13 @@
 //! Who waits for which batch: each member answers its own clients, from its own apply.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::consensus::Unserved;
+use super::trace::Progress;
 use crate::apply::{Applied, BatchId};
 
 /// A client that waits for its command.
@@ -13,6 +15,7 @@ pub(crate) type Waiter = oneshot::Sender<Result<Applied, Unserved>>;
 
 struct Batch {
     waiters: Vec<Waiter>,
+    progress: Arc<Progress>,
     /// Told when the batch has been applied here.
     resolved: oneshot::Sender<()>,
 }
@@ -36,10 +39,20 @@ impl Answers {
     }
 
     /// Notes who waits for a batch; the receiver fires when it has been applied here.
-    pub(crate) fn expect(&self, batch: u64, waiters: Vec<Waiter>) -> oneshot::Receiver<()> {
+    pub(crate) fn expect(&self, batch: u64, waiters: Vec<Waiter>, progress: Arc<Progress>) -> oneshot::Receiver<()> {
         let (resolved, applied) = oneshot::channel();
-        self.batches.lock().expect("no holder panics").insert(batch, Batch { waiters, resolved });
+        self.batches.lock().expect("no holder panics").insert(batch, Batch { waiters, progress, resolved });
         applied
+    }
+
+    /// Notes that a batch is being applied since `begun`, if it is one of ours.
+    pub(crate) fn applying(&self, id: &BatchId, begun: Instant) {
+        if id.member == self.member && id.boot == self.boot {
+            let batches = self.batches.lock().expect("no holder panics");
+            if let Some(batch) = batches.get(&id.batch) {
+                batch.progress.applying(begun);
+            }
+        }
     }
 
     /// Hands out the answers of an applied batch, if it is one of ours.
@@ -83,7 +96,7 @@ mod tests {
     async fn only_this_boots_batches_are_answered() {
         let answers = Answers::new(1, 7);
         let (waiter, answer) = oneshot::channel();
-        let resolved = answers.expect(3, vec![waiter]);
+        let resolved = answers.expect(3, vec![waiter], Arc::default());
         answers.complete(BatchId { member: 1, boot: 6, batch: 3 }, vec![applied()]);
         answers.complete(BatchId { member: 2, boot: 7, batch: 3 }, vec![applied()]);
         answers.complete(answers.id(3), vec![applied()]);
@@ -97,8 +110,8 @@ mod tests {
         let (gone, receiver) = oneshot::channel();
         let (waiter, _answer) = oneshot::channel();
         drop(receiver);
-        let _one = answers.expect(1, vec![gone]);
-        let _two = answers.expect(2, vec![waiter]);
+        let _one = answers.expect(1, vec![gone], Arc::default());
+        let _two = answers.expect(2, vec![waiter], Arc::default());
         answers.sweep();
         assert_eq!(answers.batches.lock().unwrap().keys().copied().collect::<Vec<_>>(), [2]);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::trace::Trace;
 use crate::apply::{Applied, Command};
 
 /// A member's id: etcd's, never 0.
@@ -99,6 +100,17 @@ pub trait Consensus: Send + Sync + 'static {
     /// # Cancel safety
     /// A dropped call may still be applied.
     async fn propose(&self, command: Command) -> Result<Applied, Unserved>;
+
+    /// As [`propose`](Self::propose), and tells `trace` how far the command has come.
+    ///
+    /// # Errors
+    /// As [`propose`](Self::propose).
+    ///
+    /// # Cancel safety
+    /// A dropped call may still be applied.
+    async fn propose_traced(&self, command: Command, _trace: &Trace) -> Result<Applied, Unserved> {
+        self.propose(command).await
+    }
 
     /// Returns once this member's state holds everything that was acknowledged anywhere before the call.
     ///

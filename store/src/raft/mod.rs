@@ -17,20 +17,30 @@ mod network;
 mod node;
 mod proposer;
 mod read_index;
+mod receiving;
 mod snapshot;
 mod start;
 mod state_dir;
 mod state_machine;
 mod timing;
+mod trace;
 mod transfer;
 mod types;
 mod watchdog;
 pub(crate) mod wire;
 
+#[cfg(test)]
+mod peer_test;
+#[cfg(test)]
+mod suite_test;
+
 pub use consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
 pub use network::Dial;
 pub use node::{Handle, Node};
 pub use snapshot::Exporter;
-pub use start::{Error, Membership, Opened, Rooms, Running, open, open_state, restored_membership, start};
+pub use start::{
+    End, Error, Membership, Opened, Outside, Rooms, Running, open, open_state, restored_membership, start,
+};
 pub use state_dir::OpenEngine;
 pub(crate) use state_dir::replace_file;
+pub use trace::{Spent, Trace};

@@ -16,12 +16,14 @@ use super::answers::Answers;
 use super::consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
 use super::leader::Heard;
 use super::network::{Forwarded, Identity, Incarnations, Peers};
-use super::proposer::{self, Queue};
+use super::proposer::{self, Pending, Queue};
 use super::read_index::{Attempt, Rounds};
+use super::receiving::{Incoming, Receiving};
 use super::snapshot::{SnapshotData, Staging};
 use super::state_dir::StateDir;
 use super::state_machine::StateMachine;
 use super::timing::Timing;
+use super::trace::Trace;
 use super::types::{TypeConfig, Vote};
 use crate::apply::{Applied, Command, Tables};
 use crate::metrics::Metrics;
@@ -135,12 +137,6 @@ impl Node {
         let advice = "restore the disk, or remove this member from the cluster and add it anew";
         *self.fatal.lock().expect("no holder panics") = Some(format!("{reason}; {advice}"));
         self.parts.shutdown.cancel();
-    }
-
-    /// Commands that wait to be applied.
-    #[must_use]
-    pub fn proposals_pending(&self) -> usize {
-        self.queue.pending()
     }
 
     pub(super) fn heard_leader(&self, vote: &Vote) {
@@ -282,9 +278,10 @@ impl Node {
         let renewed = self.tables().lessor.lock().expect("no holder panics").renew(id, Instant::now());
         let Some(renewed) = renewed else { return Some(None) };
         if renewed.clears_checkpoint {
+            fail::fail_point!("beforeCheckpointInLeaseRenew");
             let checkpoints = vec![fairlead_proto::served::etcdserverpb::LeaseCheckpoint { id, remaining_ttl: 0 }];
             let request = fairlead_proto::served::etcdserverpb::LeaseCheckpointRequest { checkpoints };
-            if let Err(error) = self.propose(Command::LeaseCheckpoint(request)).await {
+            if let Err(error) = self.propose(Command::LeaseCheckpoint(request), &Trace::default()).await {
                 tracing::warn!(target: "lease", lease = %format_args!("{id:016x}"), %error, "checkpoint was not cleared");
                 // The next leader would give less than what was acknowledged here.
                 return None;
@@ -308,23 +305,18 @@ impl Node {
         let turn = Arc::clone(&self.incoming).acquire_owned().await.map_err(std::io::Error::other)?;
         tracing::info!(target: "raft", peer = %format_args!("{from:x}"), "receiving a snapshot");
         let staging = Staging::create(&self.parts.incoming)?;
-        Ok(Incoming { staging, from, started: std::time::Instant::now(), _turn: turn })
+        let receiving = Receiving::new(&self.parts.metrics.network, from);
+        Ok(Incoming { staging, receiving, _turn: turn })
     }
 
     /// Installs what was received, and answers with this member's vote.
     pub(super) async fn install_snapshot(&self, vote: Vote, incoming: Incoming) -> std::io::Result<Vote> {
-        let label = format!("{:x}", incoming.from);
-        let network = &self.parts.metrics.network;
-        let installed = self.fill_and_install(vote, incoming.staging).await;
+        let Incoming { staging, receiving, _turn } = incoming;
+        let installed = self.fill_and_install(vote, staging).await;
         match &installed {
-            Ok(_) => {
-                network.snapshot_receive_success.with_label_values(&[&label]).inc();
-                let seconds = incoming.started.elapsed().as_secs_f64();
-                network.snapshot_receive_total_duration_seconds.with_label_values(&[&label]).observe(seconds);
-            }
+            Ok(_) => receiving.succeeded(&self.parts.metrics.disk),
             Err(error) => {
-                network.snapshot_receive_failures.with_label_values(&[&label]).inc();
-                tracing::warn!(target: "raft", peer = label, %error, "snapshot was not installed");
+                tracing::warn!(target: "raft", peer = receiving.label(), %error, "snapshot was not installed")
             }
         }
         installed
@@ -335,20 +327,6 @@ impl Node {
         let snapshot = openraft::Snapshot { meta, snapshot: SnapshotData::Staged(generation) };
         let response = self.raft().install_full_snapshot(vote, snapshot).await.map_err(std::io::Error::other)?;
         Ok(response.vote)
-    }
-}
-
-/// A snapshot that is being received.
-pub(super) struct Incoming {
-    staging: Staging,
-    from: u64,
-    started: std::time::Instant,
-    _turn: tokio::sync::OwnedSemaphorePermit,
-}
-
-impl Incoming {
-    pub(super) async fn write(&mut self, piece: Bytes) -> std::io::Result<()> {
-        self.staging.write(piece).await
     }
 }
 
@@ -367,7 +345,11 @@ impl std::ops::Deref for Handle {
 #[tonic::async_trait]
 impl Consensus for Handle {
     async fn propose(&self, command: Command) -> Result<Applied, Unserved> {
-        self.0.propose(command).await
+        self.0.propose(command, &Trace::default()).await
+    }
+
+    async fn propose_traced(&self, command: Command, trace: &Trace) -> Result<Applied, Unserved> {
+        self.0.propose(command, trace).await
     }
 
     async fn read_barrier(&self) -> Result<(), Unserved> {
@@ -413,15 +395,19 @@ impl Consensus for Handle {
 }
 
 impl Node {
-    async fn propose(&self, command: Command) -> Result<Applied, Unserved> {
+    async fn propose(&self, command: Command, trace: &Trace) -> Result<Applied, Unserved> {
         if command.body_len() > self.parts.request_bytes_max {
             return Err(Unserved::TooLarge);
         }
         let before = self.named_leader();
         let led = self.parts.leader.borrow().is_some();
-        let answer = self.queue.push(&command)?;
+        let pending = Pending::new(&self.parts.metrics.server);
+        let answer = self.queue.push(&command, trace)?;
         match tokio::time::timeout(self.budget(), answer).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => {
+                pending.answered();
+                answer
+            }
             Ok(Err(_)) if self.parts.shutdown.is_cancelled() => Err(Unserved::Stopped),
             Ok(Err(_)) | Err(_) if !led && self.parts.leader.borrow().is_none() => Err(Unserved::DeadlineExceeded),
             Ok(Err(_)) | Err(_) => Err(self.timed_out(before)),

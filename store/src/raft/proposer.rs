@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use openraft::errors::ClientWriteError;
 use openraft::impls::ProgressResponder;
-use prometheus::IntCounter;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +19,10 @@ use super::answers::Waiter;
 use super::consensus::Unserved;
 use super::network::Forwarded;
 use super::node::Node;
+use super::trace::{Progress, Trace};
 use super::types::Payload;
 use crate::apply::{Applied, Command, HEADER_BYTES, encode_header};
+use crate::metrics::Server;
 
 /// An entry is closed when it has this many bytes, so that one entry never starves apply.
 const ENTRY_BYTES_MAX: usize = 1 << 20;
@@ -33,11 +34,12 @@ const RETRY_MAX: Duration = Duration::from_millis(100);
 struct Pack {
     entry: BytesMut,
     waiters: Vec<Waiter>,
+    progress: Arc<Progress>,
 }
 
 impl Pack {
     fn new() -> Self {
-        Self { entry: BytesMut::zeroed(HEADER_BYTES), waiters: Vec::new() }
+        Self { entry: BytesMut::zeroed(HEADER_BYTES), waiters: Vec::new(), progress: Arc::default() }
     }
 }
 
@@ -54,8 +56,6 @@ struct Packs {
     waiting: VecDeque<Pack>,
     /// Bytes waiting and in flight.
     bytes: usize,
-    /// Commands waiting and in flight.
-    commands: usize,
 }
 
 impl Queue {
@@ -64,7 +64,11 @@ impl Queue {
     }
 
     /// Queues a command; the receiver gets its answer.
-    pub(crate) fn push(&self, command: &Command) -> Result<oneshot::Receiver<Result<Applied, Unserved>>, Unserved> {
+    pub(crate) fn push(
+        &self,
+        command: &Command,
+        trace: &Trace,
+    ) -> Result<oneshot::Receiver<Result<Applied, Unserved>>, Unserved> {
         let (waiter, answer) = oneshot::channel();
         let mut packs = self.packs.lock().expect("no holder panics");
         let bytes = command.body_len() + 5;
@@ -72,7 +76,6 @@ impl Queue {
             return Err(Unserved::TooManyRequests);
         }
         packs.bytes += bytes;
-        packs.commands += 1;
         let open = packs.waiting.back().is_some_and(|pack| pack.entry.len() < ENTRY_BYTES_MAX);
         if !open {
             packs.waiting.push_back(Pack::new());
@@ -80,14 +83,10 @@ impl Queue {
         let pack = packs.waiting.back_mut().expect("one was just made sure of");
         command.encode(&mut pack.entry);
         pack.waiters.push(waiter);
+        trace.follow(&pack.progress);
         drop(packs);
         self.filled.notify_one();
         Ok(answer)
-    }
-
-    /// Commands waiting and in flight.
-    pub(crate) fn pending(&self) -> usize {
-        self.packs.lock().expect("no holder panics").commands
     }
 
     async fn next(&self) -> Pack {
@@ -100,51 +99,74 @@ impl Queue {
         }
     }
 
-    fn release(&self, bytes: usize, commands: usize) {
-        let mut packs = self.packs.lock().expect("no holder panics");
-        packs.bytes -= bytes;
-        packs.commands -= commands;
+    fn release(&self, bytes: usize) {
+        self.packs.lock().expect("no holder panics").bytes -= bytes;
+    }
+}
+
+/// A proposal under way: one that ends without an answer, also because its client gave it up, has failed.
+pub(super) struct Pending<'a> {
+    server: &'a Server,
+    answered: bool,
+}
+
+impl<'a> Pending<'a> {
+    pub(super) fn new(server: &'a Server) -> Self {
+        server.proposals_pending.inc();
+        Self { server, answered: false }
+    }
+
+    pub(super) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.server.proposals_pending.dec();
+        if !self.answered {
+            self.server.proposals_failed_total.inc();
+        }
     }
 }
 
 /// Runs until shutdown.
 pub(crate) async fn run(node: Arc<Node>, shutdown: CancellationToken) {
-    let failed = node.metrics().server.proposals_failed_total.clone();
     for batch in 1.. {
         let pack = tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
             pack = node.queue().next() => pack,
         };
-        let (bytes, commands) = (pack.entry.len() - HEADER_BYTES, pack.waiters.len());
+        let bytes = pack.entry.len() - HEADER_BYTES;
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
-            () = propose(&node, batch, pack, &failed) => {}
+            () = propose(&node, batch, pack) => {}
         }
-        node.queue().release(bytes, commands);
+        node.queue().release(bytes);
     }
 }
 
 /// Brings one batch into the log, and waits until it is applied here or its outcome stays unknown.
-async fn propose(node: &Node, batch: u64, mut pack: Pack, failed: &IntCounter) {
+async fn propose(node: &Node, batch: u64, mut pack: Pack) {
     if pack.waiters.iter().all(Waiter::is_closed) {
         return;
     }
+    pack.progress.taken();
     node.answers().sweep();
     let count = u32::try_from(pack.waiters.len()).expect("an entry has few commands");
     let mut header = BytesMut::with_capacity(HEADER_BYTES);
     encode_header(node.answers().id(batch), count, &mut header);
     pack.entry[..HEADER_BYTES].copy_from_slice(&header);
     let entry = pack.entry.freeze();
-    let applied = node.answers().expect(batch, pack.waiters);
+    let applied = node.answers().expect(batch, pack.waiters, pack.progress);
     let deadline = Instant::now() + node.budget();
     match tokio::time::timeout_at(deadline, submit(node, entry, applied)).await {
-        Ok(Submitted::Resolved) => {}
-        Ok(Submitted::Unknown) => failed.inc_by(u64::from(count)),
+        Ok(Submitted::Resolved | Submitted::Unknown) => {}
         Ok(Submitted::Dead) => node.answers().refuse(batch, &Unserved::Stopped),
         // The clients' own deadlines are no later than this one.
-        Err(_) => failed.inc_by(u64::from(count)),
+        Err(_) => {}
     }
 }
 

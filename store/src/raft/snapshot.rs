@@ -18,7 +18,7 @@ use super::state_dir::{Generation, StateDir};
 use super::types::{SnapshotMeta, TypeConfig, log_id, term_of};
 use super::wire;
 use crate::apply::meta;
-use crate::metrics::Metrics;
+use crate::metrics::{Disk, Metrics};
 use crate::rpc::Snapshots;
 use crate::snapshot_file::{self, AppliedId, Header};
 
@@ -95,6 +95,7 @@ pub(crate) struct Builder {
     pub(super) state: Arc<StateDir>,
     pub(super) meta: SnapshotMeta,
     pub(super) built: Arc<std::sync::Mutex<Option<SnapshotMeta>>>,
+    pub(super) disk: Disk,
 }
 
 impl RaftSnapshotBuilder<TypeConfig> for Builder {
@@ -102,11 +103,17 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> Result<Snapshot, io::Error> {
         let engine = self.state.engine();
+        let saving = self.disk.snap_save_total_duration_seconds.start_timer();
+        let syncing = self.disk.snap_fsync_duration_seconds.start_timer();
+        fail::fail_point!("raftBeforeSaveSnap");
         let flushed = tokio::task::spawn_blocking(move || engine.flush()).await;
         flushed.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        syncing.observe_duration();
+        fail::fail_point!("raftAfterSaveSnap");
         let id = self.meta.last_log_id.as_ref();
         tracing::info!(target: "raft", term = id.map(term_of), index = id.map(|id| id.index()), "saved snapshot");
         *self.built.lock().expect("no holder panics") = Some(self.meta.clone());
+        saving.observe_duration();
         Ok(Snapshot { meta: self.meta.clone(), snapshot: SnapshotData::Here })
     }
 }

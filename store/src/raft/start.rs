@@ -156,6 +156,19 @@ pub struct Rooms {
     pub metrics: Metrics,
 }
 
+/// Ends the process: what is said about it has been logged. Seam: a simulated member has none of its own.
+pub type End = Arc<dyn Fn() + Send + Sync>;
+
+/// What a member is given of the world.
+pub struct Outside {
+    /// Calls other members.
+    pub dial: Dial,
+    /// A number of this run of the member.
+    pub boot: u64,
+    /// Called when the member must not live on.
+    pub end: End,
+}
+
 /// A running member.
 pub struct Running {
     /// For the services.
@@ -174,10 +187,10 @@ pub async fn start(
     membership: &Membership,
     opened: Opened,
     rooms: Rooms,
-    dial: Dial,
-    boot: u64,
+    outside: Outside,
     shutdown: CancellationToken,
 ) -> Result<Running, Error> {
+    let Outside { dial, boot, end } = outside;
     let timing = Timing::new(config);
     let raft_config = Arc::new(openraft_config(config, timing).map_err(Error::Timing)?);
     let Membership { cluster, member, incarnation, .. } = *membership;
@@ -186,14 +199,15 @@ pub async fn start(
     incarnations.replace(meta::incarnations(&*opened.state.engine().snapshot())?);
     let request_bytes_max = config.limits.request_bytes_max as usize;
     let message_bytes_max = 2 * request_bytes_max.max(1 << 20) + FRAME_OVERHEAD_BYTES;
-    let peers = Peers::new(identity, incarnations.clone(), dial, message_bytes_max);
-
     let Rooms { mvcc, writer, tables, hub, metrics } = rooms;
+    let contacts = network::Contacts::new(member, metrics.network.clone());
+    let peers = Peers::new(identity, incarnations.clone(), dial, contacts, message_bytes_max);
+
     let published = {
         let incarnations = incarnations.clone();
         Box::new(move |id, incarnation| incarnations.set(id, incarnation))
     };
-    let applier = Applier::new(mvcc, writer, tables.clone(), hub, &metrics, published);
+    let applier = Applier::new(mvcc, writer, tables.clone(), hub, &metrics, config.warning_apply_duration, published);
     let answers = Arc::new(Answers::new(member, boot));
     let (machine, applied) =
         StateMachine::new(applier, Arc::clone(&opened.state), Arc::clone(&answers), metrics.clone())
@@ -201,7 +215,12 @@ pub async fn start(
     let incoming = config.data_dir.join("member").join("snap");
     let (state, folder) = (Arc::clone(&opened.state), incoming.clone());
     let exporter = Exporter { state, folder, cluster, member, metrics: metrics.clone() };
-    let factory = Factory { peers: peers.clone(), exporter: exporter.clone(), reply_deadline: timing.reply_deadline };
+    let factory = Factory {
+        peers: peers.clone(),
+        exporter: exporter.clone(),
+        reply_deadline: timing.reply_deadline,
+        heartbeat: timing.heartbeat,
+    };
     let log_store = LogStore { log: opened.log.clone() };
     let raft = Raft::build(member, raft_config, factory, log_store, machine).await;
     let raft = raft.map_err(|error| Error::Raft(error.to_string()))?;
@@ -232,9 +251,10 @@ pub async fn start(
     let followed = leader::Followed { leader, leading };
     tasks.spawn(leader::follow(Arc::clone(&node), followed, shutdown.clone()));
     tasks.spawn(network::members::follow(node.peers().clone(), node.raft().clone(), shutdown.clone()));
+    tasks.spawn(network::probe::run(node.peers().clone(), shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
-    tasks.spawn(watchdog::watch_engine(engine, shutdown.clone()));
-    tasks.spawn(watchdog::watch(Arc::clone(&node), shutdown));
+    tasks.spawn(watchdog::watch_engine(engine, Arc::clone(&end), shutdown.clone()));
+    tasks.spawn(watchdog::watch(Arc::clone(&node), end, shutdown));
     Ok(Running { handle: Handle(node), exporter, tasks, log: opened.log })
 }
 

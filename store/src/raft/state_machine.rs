@@ -7,6 +7,7 @@ use futures::{Stream, TryStreamExt};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use openraft::{EntryPayload, OptionalSend};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::answers::Answers;
 use super::snapshot::{Builder, SnapshotData};
@@ -55,6 +56,7 @@ impl StateMachine {
         let Some((last, _)) = group.last() else { return Ok(()) };
         let last = last.log_id;
         fail::fail_point!("beforeApplyGroup");
+        let begun = Instant::now();
         let mut applying = self.applier.begin();
         let mut answers = Vec::with_capacity(group.len());
         for (entry, _) in group.iter() {
@@ -62,9 +64,12 @@ impl StateMachine {
                 EntryPayload::Blank => {}
                 EntryPayload::Normal(Payload(batch)) => {
                     let (term, index) = (term_of(&entry.log_id), entry.log_id.index());
-                    answers.push(applying.entry(term, index, batch.clone()).map_err(fatal)?);
+                    let applied = applying.entry(term, index, batch.clone()).map_err(fatal)?;
+                    self.answers.applying(&applied.0, begun);
+                    answers.push(applied);
                 }
                 EntryPayload::Membership(membership) => {
+                    fail::fail_point!("beforeApplyOneConfChange");
                     self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                     applying.membership(wire::encode_stored_membership(&self.membership));
                 }
@@ -141,7 +146,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder { state: Arc::clone(&self.state), meta: self.meta(), built: Arc::clone(&self.built) }
+        let (state, built) = (Arc::clone(&self.state), Arc::clone(&self.built));
+        Builder { state, meta: self.meta(), built, disk: self.metrics.disk.clone() }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotData) -> Result<(), io::Error> {
@@ -150,8 +156,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         self.metrics.server.snapshot_apply_in_progress_total.set(1);
         fail::fail_point!("raftBeforeApplySnap");
+        let timer = self.metrics.disk.snap_db_fsync_duration_seconds.start_timer();
         let engine = self.state.publish(generation).map_err(io::Error::other)?;
+        timer.observe_duration();
         fail::fail_point!("raftAfterApplySnap");
+        fail::fail_point!("applyBeforeOpenSnapshot");
         self.applier.replace_engine(engine).map_err(fatal)?;
         (self.last_applied, self.membership) = read_state(&self.state)?;
         *self.built.lock().expect("no holder panics") = Some(meta.clone());

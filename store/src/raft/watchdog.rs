@@ -10,13 +10,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::node::Node;
+use super::start::End;
 use super::state_dir::StateDir;
 
 /// The line that tests and operators look for.
 pub(crate) const MARKER: &str = "raft or its state is dead: this member ends";
 
 /// Ends the process when openraft's core has ended outside a shutdown.
-pub(super) async fn watch(node: Arc<Node>, shutdown: CancellationToken) {
+pub(super) async fn watch(node: Arc<Node>, abort: End, shutdown: CancellationToken) {
     let mut metrics = node.raft().metrics();
     loop {
         let reason = match &metrics.borrow_and_update().running_state {
@@ -24,13 +25,13 @@ pub(super) async fn watch(node: Arc<Node>, shutdown: CancellationToken) {
             Err(fatal) => Some(fatal.to_string()),
         };
         if let Some(reason) = reason {
-            return end(&reason, &shutdown);
+            return end(&reason, &abort, &shutdown);
         }
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
             changed = metrics.changed() => if changed.is_err() {
-                return end("its task has gone", &shutdown);
+                return end("its task has gone", &abort, &shutdown);
             }
         }
     }
@@ -40,7 +41,7 @@ pub(super) async fn watch(node: Arc<Node>, shutdown: CancellationToken) {
 const ENGINE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Ends the process when the engine has met an error in the background that is not about space: it takes no more writes.
-pub(super) async fn watch_engine(state: Arc<StateDir>, shutdown: CancellationToken) {
+pub(super) async fn watch_engine(state: Arc<StateDir>, abort: End, shutdown: CancellationToken) {
     let mut ticks = tokio::time::interval(ENGINE_CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -50,15 +51,15 @@ pub(super) async fn watch_engine(state: Arc<StateDir>, shutdown: CancellationTok
             _ = ticks.tick() => {}
         }
         if let Some(error) = state.engine().background_error() {
-            return end(&error.to_string(), &shutdown);
+            return end(&error.to_string(), &abort, &shutdown);
         }
     }
 }
 
-fn end(reason: &str, shutdown: &CancellationToken) {
+fn end(reason: &str, abort: &End, shutdown: &CancellationToken) {
     if shutdown.is_cancelled() {
         return;
     }
     tracing::error!(target: "raft", reason, "{MARKER}");
-    std::process::abort();
+    abort();
 }

@@ -11,10 +11,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
+use super::deadline::Deadline;
 use super::layer::{Call, Counters};
-use super::status::message_too_large;
+use super::status::{DEADLINE_EXCEEDED, message_too_large};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -104,18 +106,36 @@ impl http_body::Body for Asked {
     }
 }
 
-/// What a client is sent. The call ends with the code in the trailers.
+/// What a client is sent. The call ends with the code in the trailers, or at the client's deadline.
 pub(super) struct Answered {
     body: Body,
     frames: Frames,
     call: Call,
     counters: Counters,
+    deadline: Option<Deadline>,
 }
 
 impl Answered {
-    pub(super) fn new(body: Body, call: Call) -> Answered {
+    pub(super) fn new(body: Body, call: Call, deadline: Option<Instant>) -> Answered {
         let counters = call.counters();
-        Answered { body, frames: Frames::default(), call, counters }
+        Answered { body, frames: Frames::default(), call, counters, deadline: deadline.map(Deadline::new) }
+    }
+
+    /// Whether the client's time is over; asked again when it is.
+    fn is_late(&mut self, is_pending: bool, cx: &mut Context<'_>) -> bool {
+        self.deadline.as_mut().is_some_and(|deadline| match is_pending {
+            true => deadline.poll(cx).is_ready(),
+            false => deadline.has_passed(),
+        })
+    }
+
+    /// Drops what makes the answer, and ends the call.
+    fn end_late(&mut self) -> Frame<Bytes> {
+        (self.body, self.deadline) = (Body::empty(), None);
+        self.call.end(DEADLINE_EXCEEDED.code);
+        let mut trailers = HeaderMap::new();
+        Status::from(DEADLINE_EXCEEDED).add_header(&mut trailers).expect("the text is plain");
+        Frame::trailers(trailers)
     }
 }
 
@@ -124,7 +144,14 @@ impl http_body::Body for Answered {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        // An answer that is whole is given, however late.
+        let is_whole =
+            self.body.is_end_stream() || matches!(&polled, Poll::Ready(Some(Ok(frame))) if frame.is_trailers());
+        if !is_whole && self.is_late(polled.is_pending(), cx) {
+            return Poll::Ready(Some(Ok(self.end_late())));
+        }
+        let frame = ready!(polled);
         match &frame {
             None => self.call.end(Code::Ok),
             Some(Err(_)) => self.call.end(Code::Internal),

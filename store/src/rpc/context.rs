@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::snapshot_stream::Snapshots;
 use super::status::STOPPED;
@@ -165,6 +165,13 @@ impl Context {
     #[must_use]
     pub fn tasks(&self) -> &TaskTracker {
         &self.shared.tasks
+    }
+
+    /// Counts the end of a client's stream of requests, unless the client ended it or is gone.
+    pub(super) fn stream_failed(&self, api: &str, status: &Status) {
+        if !matches!(status.code(), Code::Cancelled | Code::Unknown | Code::Unavailable) {
+            self.metrics.network.server_stream_failures_total.with_label_values(&["receive", api]).inc();
+        }
     }
 
     /// Held while the NOSPACE alarm is being raised.

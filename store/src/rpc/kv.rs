@@ -11,6 +11,7 @@ use futures::stream::BoxStream;
 use pb::kv_server::Kv;
 use pb::range_request::{SortOrder, SortTarget};
 use pb::request_op::Request as Op;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
 use super::phases::{Phase, Phases};
@@ -19,6 +20,7 @@ use super::status::{NOT_SUPPORTED_FOR_LEARNER, STOPPED};
 use super::{Context, admission, validate};
 use crate::apply::{Applied, Command, Outcome};
 use crate::quota;
+use crate::raft::Trace;
 
 /// The service.
 #[derive(Clone)]
@@ -40,7 +42,11 @@ impl KvService {
         }
         phases.enter(Phase::Read);
         let large = is_large(&r, self.ctx.limits.read_inline_keys_max);
+        let begun = Instant::now();
         let (revision, ranged) = self.ctx.read(large, move |view| (view.revision(), view.range(&r))).await?;
+        let success = if ranged.is_ok() { "true" } else { "false" };
+        let durations = &self.ctx.metrics.server.range_duration_seconds;
+        durations.with_label_values(&[success]).observe(begun.elapsed().as_secs_f64());
         let ranged = ranged?;
         let header = Some(self.ctx.header(revision));
         Ok(pb::RangeResponse { header, kvs: ranged.kvs, more: ranged.more, count: ranged.count })
@@ -56,12 +62,18 @@ impl KvService {
         let large = ranges(&r).any(|range| range.is_some_and(|range| is_large(range, keys_max)))
             || r.compare.iter().any(|compare| !compare.range_end.is_empty());
         let (revision, response) = self.ctx.read(large, move |view| (view.revision(), view.txn(&r))).await?;
-        Ok(pb::TxnResponse { header: Some(self.ctx.header(revision)), ..response? })
+        let response = response?;
+        let mvcc = &self.ctx.metrics.mvcc;
+        mvcc.range_total.inc_by(response.responses.len() as u64);
+        if response.responses.len() > 1 {
+            mvcc.txn_total.inc();
+        }
+        Ok(pb::TxnResponse { header: Some(self.ctx.header(revision)), ..response })
     }
 
     async fn compacted(&self, r: pb::CompactionRequest, phases: &mut Phases) -> Result<pb::CompactionResponse, Status> {
         phases.enter(Phase::Propose);
-        let applied = self.ctx.propose(Command::Compact(r)).await?;
+        let applied = self.ctx.propose_traced(Command::Compact(r), phases.trace()).await?;
         if r.physical {
             phases.enter(Phase::Compact);
             tokio::select! {
@@ -76,7 +88,7 @@ impl KvService {
     async fn write(&self, command: Command, cost: i64, phases: &mut Phases) -> Result<(i64, Outcome), Status> {
         admission::growth(&self.ctx, cost).await?;
         phases.enter(Phase::Propose);
-        let applied = self.ctx.propose(command).await?;
+        let applied = self.ctx.propose_traced(command, phases.trace()).await?;
         Ok((applied.revision, applied.outcome?))
     }
 }
@@ -90,8 +102,19 @@ impl Context {
     /// # Cancel safety
     /// A dropped call may still be applied.
     pub async fn propose(&self, command: Command) -> Result<Applied, Status> {
+        self.propose_traced(command, &Trace::default()).await
+    }
+
+    /// As [`propose`](Context::propose), and tells `trace` how far the command has come.
+    ///
+    /// # Errors
+    /// As [`propose`](Context::propose).
+    ///
+    /// # Cancel safety
+    /// A dropped call may still be applied.
+    pub async fn propose_traced(&self, command: Command, trace: &Trace) -> Result<Applied, Status> {
         admission::size(self, &command)?;
-        let applied = self.consensus.propose(command).await?;
+        let applied = self.consensus.propose_traced(command, trace).await?;
         match applied.outcome {
             Err(refusal) => Err(refusal.into()),
             Ok(_) => Ok(applied),

@@ -1,6 +1,6 @@
 //! What holds for every call: its series, the client's metadata, and what a learner serves.
 //!
-//! Promises: a call is counted as started once and as handled once, also when its client gives it up (Canceled) and when
+//! Promises: a call ends at its client's deadline at the latest; a call is counted as started once and as handled once, also when its client gives it up (Canceled) and when
 //! it is refused here; the refusals come before any service sees the call.
 //! Source: etcd `server/etcdserver/api/v3rpc/interceptor.go`; go-grpc-prometheus.
 
@@ -15,12 +15,14 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use prometheus::IntCounter;
+use tokio::time::Instant;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::Context;
 use super::body::{Answered, Asked, code_in};
-use super::status::{INVALID_CLIENT_API_VERSION, NO_LEADER, NOT_SUPPORTED_FOR_LEARNER};
+use super::deadline;
+use super::status::{DEADLINE_EXCEEDED, INVALID_CLIENT_API_VERSION, NO_LEADER, NOT_SUPPORTED_FOR_LEARNER};
 use crate::metrics::{MethodMetrics, Shape};
 
 /// Client versions that are counted by name; those of more clients are counted together.
@@ -93,17 +95,28 @@ where
             call.end(status.code());
             return Box::pin(async move { Ok(status.into_http()) });
         }
+        let deadline = deadline::given(request.headers()).map(|time| Instant::now() + time);
         let receive_bytes_max = ctx.limits.receive_bytes_max();
         let asked = request.map(|body| Body::new(Asked::new(body, call.counters(), receive_bytes_max)));
         let answer = self.inner.call(asked);
         Box::pin(async move {
-            let response = answer.await?.into_response();
+            let answer = match deadline {
+                None => answer.await,
+                Some(at) => match tokio::time::timeout_at(at, answer).await {
+                    Ok(answer) => answer,
+                    Err(_) => {
+                        call.end(DEADLINE_EXCEEDED.code);
+                        return Ok(Status::from(DEADLINE_EXCEEDED).into_http());
+                    }
+                },
+            };
+            let response = answer?.into_response();
             match code_in(response.headers()) {
                 Some(code) => {
                     call.end(code);
                     Ok(response)
                 }
-                None => Ok(response.map(|body| Body::new(Answered::new(body, call)))),
+                None => Ok(response.map(|body| Body::new(Answered::new(body, call, deadline)))),
             }
         })
     }

@@ -43,7 +43,7 @@ impl LeaseService {
         loop {
             let id = if r.id == 0 { self.ctx.lease_id() } else { r.id };
             let grant = pb::LeaseGrantRequest { id, ttl };
-            let applied = self.ctx.consensus.propose(Command::LeaseGrant(grant)).await?;
+            let applied = self.ctx.consensus.propose_traced(Command::LeaseGrant(grant), phases.trace()).await?;
             match applied.outcome {
                 // A drawn id that is taken is nobody's fault.
                 Err(Refusal::LeaseExists) if r.id == 0 => {}
@@ -59,7 +59,8 @@ impl LeaseService {
 
     async fn revoked(&self, id: i64, phases: &mut Phases) -> Result<pb::LeaseRevokeResponse, Status> {
         phases.enter(Phase::Propose);
-        let applied = self.ctx.propose(Command::LeaseRevoke(pb::LeaseRevokeRequest { id })).await?;
+        let revoke = Command::LeaseRevoke(pb::LeaseRevokeRequest { id });
+        let applied = self.ctx.propose_traced(revoke, phases.trace()).await?;
         Ok(pb::LeaseRevokeResponse { header: Some(self.ctx.header(applied.revision)) })
     }
 
@@ -148,7 +149,9 @@ impl KeepAlive {
     async fn next(&mut self) -> Result<Option<pb::LeaseKeepAliveResponse>, Status> {
         let KeepAlive { ctx, requests, leaderless } = self;
         let renewal = async {
-            let Some(request) = requests.next().await.transpose()? else { return Ok(None) };
+            let request = requests.next().await.transpose();
+            let request = request.inspect_err(|status| ctx.stream_failed("lease-keepalive", status))?;
+            let Some(request) = request else { return Ok(None) };
             // The revision before the renewal: what the client reads at it was not deleted by this lease's end.
             let header = Some(ctx.header(ctx.mvcc.revision()));
             let renewed = ctx.consensus.renew_lease(request.id).await?;

@@ -95,6 +95,7 @@ impl Maintenance for MaintenanceService {
     async fn defragment(&self, _: Request<pb::DefragmentRequest>) -> Result<Response<pb::DefragmentResponse>, Status> {
         let begun = Instant::now();
         let before = self.ctx.mvcc.sizes();
+        fail::fail_point!("defragBeforeCopy");
         self.ctx.mvcc.defragmented();
         let after = self.ctx.mvcc.sizes();
         self.ctx.metrics.disk.backend_defrag_duration_seconds.observe(begun.elapsed().as_secs_f64());

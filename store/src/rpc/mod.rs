@@ -8,6 +8,7 @@ mod auth;
 mod body;
 mod cluster;
 mod context;
+mod deadline;
 pub mod disk_alarm;
 mod election;
 mod header;

@@ -1,7 +1,7 @@
 //! Where a call spends its time: one log line for a slow one, with the phase to blame, and etcd's latency histogram.
 //!
 //! Promises: a call that its client gives up is logged too, with the phase in which it was: those are the ones that
-//! matter. Logs keys and sizes, never values.
+//! matter. A proposal's time is told apart (`raft::Trace`): waiting for its turn, replication, apply. Logs keys, never values.
 //! Source: etcd `server/etcdserver/api/v3rpc/interceptor.go` (`--warning-unary-request-duration`).
 
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Context;
+use crate::raft::{Spent, Trace};
 
 /// Bytes of a key that a log line shows.
 const KEY_BYTES_MAX: usize = 128;
@@ -16,11 +17,11 @@ const KEY_BYTES_MAX: usize = 128;
 /// What a call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Admission, and the turn of a large read.
+    /// Admission.
     Queue,
     /// Proof that this member's state is current.
     Barrier,
-    /// Replication, and apply on this member.
+    /// Through the log, to apply on this member.
     Propose,
     /// Reading this member's state.
     Read,
@@ -28,19 +29,8 @@ pub enum Phase {
     Compact,
 }
 
-impl Phase {
-    const ALL: [Phase; 5] = [Phase::Queue, Phase::Barrier, Phase::Propose, Phase::Read, Phase::Compact];
-
-    fn name(self) -> &'static str {
-        match self {
-            Phase::Queue => "queue",
-            Phase::Barrier => "barrier",
-            Phase::Propose => "propose",
-            Phase::Read => "read",
-            Phase::Compact => "compact",
-        }
-    }
-}
+/// How many phases there are.
+const PHASES: usize = 5;
 
 /// The clock of one call. Dropped without [`Phases::finish`], the call was given up.
 pub struct Phases {
@@ -50,7 +40,10 @@ pub struct Phases {
     begun: Instant,
     entered: Instant,
     current: Phase,
-    spent: [Duration; Phase::ALL.len()],
+    spent: [Duration; PHASES],
+    /// When the command was proposed, and how far it has come since.
+    proposed: Option<Instant>,
+    trace: Trace,
     finished: bool,
 }
 
@@ -67,6 +60,8 @@ impl Phases {
             entered: now,
             current: Phase::Queue,
             spent: Default::default(),
+            proposed: None,
+            trace: Trace::default(),
             finished: false,
         }
     }
@@ -77,6 +72,15 @@ impl Phases {
         self.spent[self.current as usize] += now - self.entered;
         self.entered = now;
         self.current = phase;
+        if phase == Phase::Propose {
+            self.proposed.get_or_insert(now);
+        }
+    }
+
+    /// To be told how far the proposal has come.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// Stops the clock.
@@ -92,24 +96,36 @@ impl Phases {
         }
     }
 
-    /// The phase that took longest.
-    fn guilty(&self) -> Phase {
-        Phase::ALL.into_iter().max_by_key(|phase| self.spent[*phase as usize]).expect("there are phases")
+    /// What took how long, by the names that the log gives.
+    fn parts(&self) -> [(&'static str, Duration); 6] {
+        let spent = |phase: Phase| self.spent[phase as usize];
+        let proposal = self.proposed.map_or_else(Spent::default, |at| self.trace.spent(at, at + spent(Phase::Propose)));
+        [
+            ("queue", spent(Phase::Queue) + proposal.queue),
+            ("barrier", spent(Phase::Barrier)),
+            ("replicate", proposal.replicate),
+            ("apply", proposal.apply),
+            ("read", spent(Phase::Read)),
+            ("compact", spent(Phase::Compact)),
+        ]
     }
 
     fn log(&self, took: Duration, outcome: &'static str) {
-        let millis = |phase: Phase| self.spent[phase as usize].as_millis() as u64;
+        let parts = self.parts();
+        let [queue, barrier, replicate, apply, read, compact] = parts.map(|(_, spent)| spent.as_millis() as u64);
+        let guilty = parts.into_iter().max_by_key(|(_, spent)| *spent).map_or("", |(name, _)| name);
         tracing::warn!(
             method = self.method,
             key = %self.key.escape_ascii(),
             outcome,
             took_ms = took.as_millis() as u64,
-            guilty = self.guilty().name(),
-            queue_ms = millis(Phase::Queue),
-            barrier_ms = millis(Phase::Barrier),
-            propose_ms = millis(Phase::Propose),
-            read_ms = millis(Phase::Read),
-            compact_ms = millis(Phase::Compact),
+            guilty,
+            queue_ms = queue,
+            barrier_ms = barrier,
+            replicate_ms = replicate,
+            apply_ms = apply,
+            read_ms = read,
+            compact_ms = compact,
             "request took too long"
         );
     }

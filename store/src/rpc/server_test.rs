@@ -1,15 +1,23 @@
 //! The router as a client meets it: over gRPC's own framing, in process.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use fairlead_proto::etcd::etcdserverpb as pb;
 use http::header;
 use http_body_util::BodyExt;
 use pb::kv_client::KvClient;
 use pb::maintenance_client::MaintenanceClient;
+use pb::watch_client::WatchClient;
+use tokio::time::Instant;
+use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tower::ServiceExt;
 
 use super::*;
 use crate::rpc::testing::{context, context_with};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn put(value: Vec<u8>) -> pb::PutRequest {
     pb::PutRequest { key: "k".into(), value: value.into(), ..Default::default() }
@@ -145,4 +153,43 @@ async fn a_call_that_its_client_gives_up_is_counted_as_canceled() {
     drop(stream);
     let method = ctx.metrics.grpc.at("/etcdserverpb.KV/RangeStream").unwrap();
     assert_eq!((method.handled(Code::Cancelled).get(), method.handled(Code::Ok).get()), (1, 0));
+}
+
+fn until<T>(time: Duration, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(time);
+    request
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_given_up_at_its_clients_deadline() {
+    let (ctx, single) = context();
+    let mut kv = KvClient::new(routes(&ctx));
+    kv.put(until(SECOND, put(b"v".to_vec()))).await.unwrap();
+    single.stalled.store(true, Ordering::SeqCst);
+    let begun = Instant::now();
+    let range = pb::RangeRequest { key: "k".into(), ..Default::default() };
+    let late = kv.put(until(SECOND, put(b"v".to_vec()))).await.unwrap_err();
+    assert_eq!((refused(&late), begun.elapsed()), ((Code::DeadlineExceeded, "context deadline exceeded"), SECOND));
+    let late = kv.range(until(SECOND, range.clone())).await.unwrap_err();
+    assert_eq!((refused(&late), begun.elapsed()), ((Code::DeadlineExceeded, "context deadline exceeded"), 2 * SECOND));
+    kv.range(until(SECOND, pb::RangeRequest { serializable: true, ..range })).await.unwrap();
+    let put = ctx.metrics.grpc.at("/etcdserverpb.KV/Put").unwrap();
+    assert_eq!((put.handled(Code::DeadlineExceeded).get(), put.handled(Code::Cancelled).get()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_at_its_clients_deadline() {
+    let (ctx, _) = context();
+    let create = pb::WatchCreateRequest { key: "k".into(), ..Default::default() };
+    let create = pb::WatchRequest { request_union: Some(pb::watch_request::RequestUnion::CreateRequest(create)) };
+    let requests = tokio_stream::once(create).chain(tokio_stream::pending());
+    let begun = Instant::now();
+    let mut watch = WatchClient::new(routes(&ctx)).watch(until(SECOND, requests)).await.unwrap().into_inner();
+    assert!(watch.message().await.unwrap().unwrap().created);
+    assert_eq!(ctx.hub.stats().watchers, 1);
+    let late = watch.message().await.unwrap_err();
+    assert_eq!((refused(&late), begun.elapsed()), ((Code::DeadlineExceeded, "context deadline exceeded"), SECOND));
+    assert_eq!(ctx.hub.stats().watchers, 0, "its watchers are gone");
+    assert_eq!(ctx.metrics.grpc.at("/etcdserverpb.Watch/Watch").unwrap().handled(Code::DeadlineExceeded).get(), 1);
 }

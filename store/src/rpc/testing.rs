@@ -46,6 +46,8 @@ pub(crate) struct Single {
     barriers: AtomicUsize,
     /// Snapshots then end with a wrong digest.
     pub(crate) damage_snapshots: AtomicBool,
+    /// Proposals and barriers then wait for ever, as without a quorum.
+    pub(crate) stalled: AtomicBool,
 }
 
 impl Single {
@@ -112,6 +114,12 @@ impl Single {
         changed.map(|kind| pb::AlarmMember { member_id: r.member_id, alarm: kind as i32 }).collect()
     }
 
+    async fn goes_on(&self) {
+        if self.stalled.load(Ordering::SeqCst) {
+            std::future::pending().await
+        }
+    }
+
     fn served(&self) -> Result<(), Unserved> {
         lock(&self.unserved).clone().map_or(Ok(()), Err)
     }
@@ -121,6 +129,7 @@ impl Single {
 impl Consensus for Single {
     async fn propose(&self, command: Command) -> Result<Applied, Unserved> {
         self.served()?;
+        self.goes_on().await;
         let index = self.proposed.fetch_add(1, Ordering::SeqCst) as u64 + 1;
         let (revision, outcome) = self.apply(command);
         Ok(Applied { revision, index, outcome })
@@ -128,6 +137,7 @@ impl Consensus for Single {
 
     async fn read_barrier(&self) -> Result<(), Unserved> {
         self.barriers.fetch_add(1, Ordering::SeqCst);
+        self.goes_on().await;
         self.served()
     }
 
@@ -231,6 +241,7 @@ pub(crate) fn context_with(change: impl FnOnce(&mut Parts)) -> (Context, Arc<Sin
         proposed: AtomicUsize::new(0),
         barriers: AtomicUsize::new(0),
         damage_snapshots: AtomicBool::new(false),
+        stalled: AtomicBool::new(false),
     });
     let mut parts = Parts {
         consensus: single.clone(),

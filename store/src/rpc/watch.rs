@@ -107,6 +107,7 @@ impl Session {
     async fn next(&mut self) -> Result<pb::WatchResponse, Status> {
         loop {
             if let Some(response) = self.ready.pop_front() {
+                fail::fail_point!("beforeSendWatchResponse");
                 return Ok(response);
             }
             let happened = tokio::select! {
@@ -119,7 +120,12 @@ impl Session {
             };
             match happened {
                 Happened::Requested(None) => self.half_closed = true,
-                Happened::Requested(Some(request)) => self.requested(request.map_err(ended)?),
+                Happened::Requested(Some(request)) => {
+                    self.requested(request.map_err(|status| {
+                        self.ctx.stream_failed("watch", &status);
+                        ended(status)
+                    })?);
+                }
                 Happened::Came(output) => self.came(output).await?,
                 Happened::Ticked => self.watchers.tick(),
             }

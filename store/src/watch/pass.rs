@@ -67,6 +67,7 @@ impl Pass {
 
     /// Reads. Blocks.
     pub(super) fn read(mut self, source: &dyn Source) -> Result<Read, SourceError> {
+        fail::fail_point!("beforeSyncWatchers");
         // Taken first: whatever is committed later is not claimed to have been read.
         let committed = source.revision();
         let revisions = match source.events(self.from, self.revisions_max, self.bytes_max) {

@@ -22,7 +22,7 @@ mod error;
 mod guard;
 mod member;
 mod output;
-mod ports;
+pub(in crate::cluster) mod ports;
 mod target;
 
 pub use cluster::{Cluster, Config};

@@ -36,6 +36,8 @@ pub enum Kind {
     Register,
     /// Compare-and-swap and transactions over several keys.
     Txn,
+    /// The same, with reads at old revisions in transactions, which a compaction may overtake (etcd#18667).
+    OldTxn,
     /// Lists that transactions append to.
     Append,
     /// Leases granted, renewed, revoked and left to end, with keys on them.
@@ -95,7 +97,8 @@ impl Worker {
         match kind {
             Kind::Register => register::work(&mut self).await,
             Kind::Unique => register::unique(&mut self).await,
-            Kind::Txn => txn::work(&mut self).await,
+            Kind::Txn => txn::work(&mut self, false).await,
+            Kind::OldTxn => txn::work(&mut self, true).await,
             Kind::Append => append::work(&mut self).await,
             Kind::Lease => lease::work(&mut self).await,
             Kind::Lock => lock::work(&mut self).await,

@@ -5,11 +5,12 @@ use crate::history::{Answer, Compare, Delete, KeyValue, Put, Range, Relation, Re
 
 const KEYS: u64 = 6;
 
-pub(super) async fn work(worker: &mut Worker) {
+/// With `old`, transactions now and then read at an old revision.
+pub(super) async fn work(worker: &mut Worker, old: bool) {
     loop {
         let key = format!("c/{}", worker.random.below(KEYS));
         match worker.random.below(3) {
-            0 => several(worker, key).await,
+            0 => several(worker, key, old).await,
             _ => swap(worker, key).await,
         }
         worker.rest().await;
@@ -37,12 +38,11 @@ async fn swap(worker: &mut Worker, key: String) {
 }
 
 /// Two keys change together, and the transaction reads what it has written.
-async fn several(worker: &mut Worker, key: String) {
+async fn several(worker: &mut Worker, key: String, old: bool) {
     let other = format!("{key}x");
     let value = worker.value();
     let put = |key: &String| Request::Put(Put { key: key.clone(), value: value.clone(), ..Put::default() });
-    // Now and then a read at an old revision, which a compaction may overtake (etcd#18667).
-    let revision = if worker.random.chance(200) { worker.seen_revision.saturating_sub(20).max(0) } else { 0 };
+    let revision = if old && worker.random.chance(200) { worker.seen_revision.saturating_sub(20).max(0) } else { 0 };
     let range = Request::Range(Range { key: key.clone(), end: Some(format!("{key}z")), revision, ..Range::default() });
     let delete = Request::Delete(Delete { key: other.clone(), previous: true, ..Delete::default() });
     let txn = Txn {

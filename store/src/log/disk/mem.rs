@@ -320,9 +320,7 @@ impl File for MemFile {
             return Err(io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()));
         }
         if !inner.no_sync {
-            let content = &mut inner.files[self.file];
-            content.durable.clone_from(&content.seen);
-            content.unsynced.clear();
+            inner.files[self.file].make_durable();
         }
         Ok(())
     }
@@ -366,6 +364,14 @@ impl Inner {
 }
 
 impl Content {
+    /// Everything written is durable. Only what was written since is copied: files are much larger.
+    fn make_durable(&mut self) {
+        self.durable.resize(self.seen.len(), 0);
+        for (offset, bytes) in self.unsynced.drain(..) {
+            overwrite(&mut self.durable, offset, &bytes);
+        }
+    }
+
     /// Lets each sector of each unsynced write happen or not, and some in part.
     fn settle(&mut self, random: &mut StdRng) {
         // The size counts as metadata: it may have been made durable early.

@@ -65,6 +65,7 @@ pub(super) async fn pipelined<'s>(
         return Ok(Box::pin(stream::empty()));
     }
     let frames = requests.map(move |request| {
+        fail::fail_point!("raftBeforeLeaderSend");
         sent.push();
         Frame { body: wire::encode_append(&request) }
     });
@@ -123,7 +124,7 @@ async fn at(due: Option<Instant>) {
 #[cfg(test)]
 mod tests {
     use super::super::super::types::Peer;
-    use super::super::{Identity, Peers};
+    use super::super::{Contacts, Identity, Incarnations, Peers};
     use super::*;
 
     #[tokio::test]
@@ -132,7 +133,9 @@ mod tests {
             tonic::transport::Endpoint::from_shared(url.to_owned()).expect("a URL").connect_lazy()
         });
         let me = Identity { cluster: 1, member: 1, incarnation: 1 };
-        let peers = Peers::new(me, crate::raft::network::Incarnations::default(), dial, 1 << 20);
+        let families = crate::metrics::Metrics::new(prometheus::Registry::new()).expect("a new registry").network;
+        let contacts = Contacts::new(me.member, families);
+        let peers = Peers::new(me, Incarnations::default(), dial, contacts, 1 << 20);
         let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
         let peer = Peer { urls: vec![format!("http://{}", closed.expect("a free port"))] };
         let mut client = peers.client(2, &peer, false);

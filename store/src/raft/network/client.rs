@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fairlead_proto::peer::{Frame, forward_client::ForwardClient, raft_client::RaftClient, snapshot_client};
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, stream_append_sequential};
 use openraft::raft::{SnapshotResponse, TransferLeaderResponse};
@@ -21,8 +21,13 @@ use super::super::types::{
     VoteResponse,
 };
 use super::super::wire;
+use super::contact::{Contact, Contacts};
 use super::hello::{self, Identity, Incarnations};
+use super::metered::Called;
 use super::{append, snapshot};
+
+/// Heartbeat intervals after which a heartbeat is late: this member is too busy to send it in time. etcd's measure.
+const LATE_INTERVALS: u32 = 2;
 
 /// Makes a lazy channel to a peer URL.
 pub type Dial = Arc<dyn Fn(&str) -> Channel + Send + Sync>;
@@ -42,7 +47,7 @@ impl tonic::service::Interceptor for Greeter {
     }
 }
 
-pub(crate) type Greeted = InterceptedService<Channel, Greeter>;
+pub(crate) type Greeted = InterceptedService<Called, Greeter>;
 
 /// The channels to one peer. Separate, so that a snapshot or a flood of forwarded writes never delays a heartbeat.
 #[derive(Clone)]
@@ -60,13 +65,29 @@ pub(crate) struct Peers {
     incarnations: Incarnations,
     dial: Dial,
     channels: Arc<Mutex<HashMap<u64, Channels>>>,
+    contacts: Contacts,
     /// Largest message, bytes: a batch of requests and its frame.
     message_bytes_max: usize,
 }
 
 impl Peers {
-    pub(crate) fn new(me: Identity, incarnations: Incarnations, dial: Dial, message_bytes_max: usize) -> Self {
-        Self { me, incarnations, dial, channels: Arc::default(), message_bytes_max }
+    pub(crate) fn new(
+        me: Identity,
+        incarnations: Incarnations,
+        dial: Dial,
+        contacts: Contacts,
+        message_bytes_max: usize,
+    ) -> Self {
+        Self { me, incarnations, dial, channels: Arc::default(), contacts, message_bytes_max }
+    }
+
+    pub(super) fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+
+    /// The members that this one can call.
+    pub(super) fn known(&self) -> Vec<u64> {
+        self.channels.lock().expect("no holder panics").keys().copied().collect()
     }
 
     fn channels(&self, target: u64, url: &str) -> Channels {
@@ -82,7 +103,7 @@ impl Peers {
 
     fn greet(&self, target: u64, channel: Channel) -> Greeted {
         let greeter = Greeter { me: self.me, target, incarnations: self.incarnations.clone() };
-        InterceptedService::new(channel, greeter)
+        InterceptedService::new(Called::new(channel, self.contacts.to(target)), greeter)
     }
 
     /// The client for requests that only `target` can serve; `None` where its address is not known yet.
@@ -109,7 +130,7 @@ impl Peers {
         let raft = raft.max_decoding_message_size(self.message_bytes_max);
         let raft = raft.max_encoding_message_size(self.message_bytes_max);
         let snapshot = snapshot_client::SnapshotClient::new(self.greet(target, channels.snapshot));
-        Client { target, unary, raft, snapshot }
+        Client { target, unary, raft, snapshot, contact: self.contacts.to(target) }
     }
 }
 
@@ -119,6 +140,8 @@ pub(crate) struct Factory {
     pub(crate) exporter: Exporter,
     /// The longest wait for one reply of a stream.
     pub(crate) reply_deadline: Duration,
+    /// Between two heartbeats.
+    pub(crate) heartbeat: Duration,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Factory {
@@ -139,6 +162,8 @@ impl Factory {
             client: self.peers.client(target, node, unary),
             exporter: self.exporter.clone(),
             reply_deadline: self.reply_deadline,
+            heartbeat: self.heartbeat,
+            regular: false,
         }
     }
 }
@@ -149,6 +174,7 @@ pub(super) struct Client {
     unary: bool,
     pub(super) raft: RaftClient<Greeted>,
     snapshot: snapshot_client::SnapshotClient<Greeted>,
+    contact: Arc<Contact>,
 }
 
 /// openraft's client to one peer.
@@ -156,6 +182,9 @@ pub(crate) struct Network {
     client: Client,
     exporter: Exporter,
     reply_deadline: Duration,
+    heartbeat: Duration,
+    /// The last heartbeat was answered, so that the next one is due after the interval.
+    regular: bool,
 }
 
 type RpcResult<T> = Result<T, RPCError<TypeConfig>>;
@@ -183,7 +212,13 @@ impl RaftNetworkV2<TypeConfig> for Network {
 
     async fn append_entries(&mut self, rpc: AppendRequest, option: RPCOption) -> RpcResult<AppendResponse> {
         let frame = Frame { body: wire::encode_append(&rpc) };
-        call(option.hard_ttl(), self.client.raft.append(frame), wire::decode_append_response).await
+        let since = self.client.contact.appends();
+        if self.regular && since.is_some_and(|since| since > LATE_INTERVALS * self.heartbeat) {
+            self.exporter.metrics().server.heartbeat_send_failures_total.inc();
+        }
+        let answer = call(option.hard_ttl(), self.client.raft.append(frame), wire::decode_append_response).await;
+        self.regular = answer.is_ok();
+        answer
     }
 
     fn stream_append<'s, S>(
@@ -198,6 +233,10 @@ impl RaftNetworkV2<TypeConfig> for Network {
             return stream_append_sequential(self, input, option);
         }
         let deadline = self.reply_deadline;
+        let contact = Arc::clone(&self.client.contact);
+        let input = input.inspect(move |_| {
+            contact.appends();
+        });
         Box::pin(append::pipelined(&mut self.client.raft, input, deadline))
     }
 

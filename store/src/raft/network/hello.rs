@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
 
 use fairlead_proto::peer::Hello;
+use http::HeaderMap;
 use prost::Message;
 use tonic::metadata::{BinaryMetadataValue, MetadataMap};
 use tonic::{Code, Status};
@@ -53,6 +54,13 @@ pub(crate) fn put(metadata: &mut MetadataMap, me: Identity, target: u64, incarna
         to_incarnation: incarnations.of(target).unwrap_or(0),
     };
     metadata.insert_bin(KEY, BinaryMetadataValue::from_bytes(&hello.encode_to_vec()));
+}
+
+/// Who the caller says it is; nothing is checked.
+pub(crate) fn caller(headers: &HeaderMap) -> Option<u64> {
+    let hello = HeaderMap::from_iter([(http::HeaderName::from_static(KEY), headers.get(KEY)?.clone())]);
+    let bytes = MetadataMap::from_headers(hello).get_bin(KEY)?.to_bytes().ok()?;
+    Some(Hello::decode(bytes).ok()?.from)
 }
 
 /// Why a caller is turned away.

@@ -7,14 +7,18 @@
 
 mod append;
 mod client;
+mod contact;
 mod forward;
 mod hello;
 pub(crate) mod members;
+mod metered;
+pub(crate) mod probe;
 mod server;
 mod snapshot;
 
 pub use client::Dial;
 pub(crate) use client::{Factory, Peers};
+pub(crate) use contact::Contacts;
 pub(crate) use forward::Forwarded;
 pub(crate) use hello::{Identity, Incarnations};
 pub(crate) use server::services;

@@ -7,8 +7,8 @@ use fairlead_proto::peer::forward_server::{Forward, ForwardServer};
 use fairlead_proto::peer::raft_server::{self, RaftServer};
 use fairlead_proto::peer::snapshot_server::{Snapshot, SnapshotServer};
 use fairlead_proto::peer::{
-    Frame, LeaseRemainingReply, LeaseRemainingRequest, ProposeReply, ProposeRequest, ReadIndexReply, ReadIndexRequest,
-    RenewLeaseReply, RenewLeaseRequest,
+    Frame, LeaseRemainingReply, LeaseRemainingRequest, ProbeReply, ProbeRequest, ProposeReply, ProposeRequest,
+    ReadIndexReply, ReadIndexRequest, RenewLeaseReply, RenewLeaseRequest,
 };
 use futures::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::super::node::Node;
 use super::super::wire;
 use super::hello;
+use super::metered::Serving;
 use super::snapshot::next_frame;
 
 /// All peer services of one member.
@@ -26,12 +27,15 @@ pub(crate) struct PeerService {
 
 /// The peer services as routes for the peer listener.
 pub(crate) fn services(node: Arc<Node>, message_bytes_max: usize) -> tonic::service::Routes {
+    let contacts = node.peers().contacts().clone();
     let service = PeerService { node };
     let raft = RaftServer::new(service.clone());
     let raft = raft.max_decoding_message_size(message_bytes_max).max_encoding_message_size(message_bytes_max);
     let forward = ForwardServer::new(service.clone());
     let forward = forward.max_decoding_message_size(message_bytes_max);
-    tonic::service::Routes::new(raft).add_service(SnapshotServer::new(service)).add_service(forward)
+    tonic::service::Routes::new(Serving::new(raft, contacts.clone()))
+        .add_service(Serving::new(SnapshotServer::new(service), contacts.clone()))
+        .add_service(Serving::new(forward, contacts))
 }
 
 impl PeerService {
@@ -76,7 +80,10 @@ impl raft_server::Raft for PeerService {
             std::future::ready(request)
         });
         let results = self.node.raft().stream_append(requests);
-        let replies = results.map(|result| match result {
+        let replies = results.inspect(|_| {
+            fail::fail_point!("raftBeforeFollowerSend");
+        });
+        let replies = replies.map(|result| match result {
             Ok(result) => Ok(Frame { body: wire::encode_stream_result(&result) }),
             Err(fatal) => Err(dead(fatal)),
         });
@@ -135,6 +142,11 @@ impl Forward for PeerService {
         self.admit(&request)?;
         let payload = request.into_inner().payload;
         Ok(Response::new(self.node.propose_forwarded(payload).await))
+    }
+
+    async fn probe(&self, request: Request<ProbeRequest>) -> Result<Response<ProbeReply>, Status> {
+        self.admit(&request)?;
+        Ok(Response::new(ProbeReply {}))
     }
 
     async fn read_index(&self, request: Request<ReadIndexRequest>) -> Result<Response<ReadIndexReply>, Status> {
