@@ -7,14 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fairlead_client::etcd::{Client, ConnectOptions, Options};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Error;
 use super::ledger::{Ledger, Undo};
 use crate::cluster::process::{Cluster, Member, State};
 use crate::history::MemberStep;
+use crate::page::Page;
 use crate::record::Recorder;
 use crate::traffic::etcd::{Seat, Session};
 
@@ -151,21 +150,11 @@ impl Ground {
 
     /// A counter on a member's metrics page, summed over its labels; 0 for none.
     pub(crate) async fn metric(&self, name: &str, metric: &str) -> Result<u64, Error> {
-        let member = self.cluster.member(name)?;
-        let (url, failed) = (member.client_url(), |source| Error::Io { what: format!("metrics of {name}"), source });
-        let address = url.trim_start_matches("http://").to_owned();
-        let read = async {
-            let mut stream = TcpStream::connect(&address).await?;
-            let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut page = Vec::new();
-            stream.read_to_end(&mut page).await?;
-            Ok(String::from_utf8_lossy(&page).into_owned())
-        };
-        let late = |_| Err(std::io::ErrorKind::TimedOut.into());
-        let page: String = timeout(ASK_WITHIN, read).await.unwrap_or_else(late).map_err(failed)?;
-        let rows = page.lines().filter(|line| line.starts_with(metric));
-        let sum: f64 = rows.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
-        Ok(sum as u64)
+        let url = self.cluster.member(name)?.client_url();
+        let failed = |why: String| Error::Member { member: name.to_owned(), what: "show its metrics", why };
+        match timeout(ASK_WITHIN, Page::of(&url)).await {
+            Ok(page) => Ok(page.map_err(|error| failed(error.to_string()))?.sum(metric) as u64),
+            Err(_) => Err(failed("no answer in time".to_owned())),
+        }
     }
 }

@@ -33,7 +33,7 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "control",
         about: "a real etcd, whose known faults must be found; at most 10 minutes",
-        scenarios: &["short", "S-01", "S-08", "S-12"],
+        scenarios: &["short", "S-01", "S-08", "S-12", "S-17"],
         is_control: true,
     },
 ];
