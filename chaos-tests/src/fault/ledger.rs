@@ -160,8 +160,11 @@ fn undo_file(path: &Path) -> io::Result<Vec<Undo>> {
     Ok(undone)
 }
 
-/// Whose it is, and what is not undone yet. A last line that is cut off was never acted on.
-fn read(path: &Path) -> io::Result<(Option<Process>, Vec<(u64, Undo)>)> {
+/// Whose a ledger is, and what is not undone yet.
+type Left = (Option<Process>, Vec<(u64, Undo)>);
+
+/// Reads a ledger. A last line that is cut off was never acted on.
+fn read(path: &Path) -> io::Result<Left> {
     let (mut whose, mut open) = (None, Vec::new());
     for line in BufReader::new(File::open(path)?).lines() {
         match serde_json::from_str(&line?) {

@@ -1,4 +1,5 @@
-//! F-70: leadership is handed to the next member again and again.
+//! F-70: leadership is handed to another member again and again. One that cannot take it costs an election, which is an effect,
+//! too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,40 +14,54 @@ use crate::history::Figures;
 
 pub(super) struct Transfer {
     every: Duration,
-    handed: Arc<AtomicU64>,
+    seen: Arc<Seen>,
     task: Option<JoinHandle<()>>,
+}
+
+/// What has come of it.
+#[derive(Default)]
+struct Seen {
+    handed: AtomicU64,
+    first_term: AtomicU64,
+    last_term: AtomicU64,
 }
 
 impl Transfer {
     pub(super) fn new(every_ms: u64) -> Transfer {
-        Transfer { every: Duration::from_millis(every_ms), handed: Arc::default(), task: None }
+        Transfer { every: Duration::from_millis(every_ms), seen: Arc::default(), task: None }
     }
 }
 
 /// One hand-over, if some member says that it leads.
-async fn hand_on(admins: &[Client], round: usize) -> bool {
+async fn hand_on(admins: &[Client], seen: &Seen) {
     for admin in admins {
         let Ok(status) = admin.status().await else { continue };
         let me = status.header.as_ref().map_or(0, |header| header.member_id);
         if status.leader != me || me == 0 {
             continue;
         }
+        if seen.last_term.fetch_max(status.raft_term, Ordering::Relaxed) == 0 {
+            seen.first_term.store(status.raft_term, Ordering::Relaxed);
+        }
         let Ok(members) = admin.member_list(false).await else { continue };
         let others: Vec<u64> = members.members.iter().map(|member| member.id).filter(|id| *id != me).collect();
-        let Some(target) = others.get(round % others.len().max(1)) else { continue };
-        return admin.move_leader(*target).await.is_ok();
+        if others.is_empty() {
+            return;
+        }
+        let target = others[rand::random_range(0..others.len())];
+        seen.handed.fetch_add(u64::from(admin.move_leader(target).await.is_ok()), Ordering::Relaxed);
+        return;
     }
-    false
 }
 
 #[tonic::async_trait]
 impl Fault for Transfer {
     async fn apply(&mut self, ground: &Ground, _: &[String]) -> Result<Figures, Error> {
         let admins: Vec<Client> = ground.names().iter().map(|name| ground.admin(name).clone()).collect();
-        let (every, handed) = (self.every, Arc::clone(&self.handed));
+        let (every, seen) = (self.every, Arc::clone(&self.seen));
         self.task = Some(tokio::spawn(async move {
-            for round in 0usize.. {
-                handed.fetch_add(u64::from(hand_on(&admins, round).await), Ordering::Relaxed);
+            loop {
+                hand_on(&admins, &seen).await;
                 sleep(every).await;
             }
         }));
@@ -54,9 +69,11 @@ impl Fault for Transfer {
     }
 
     async fn witness(&mut self, _: &Ground) -> Result<Figures, Error> {
-        match self.handed.load(Ordering::Relaxed) {
-            0 => Err(Error::NoEffect("leadership was never handed on".to_owned())),
-            handed => Ok(figures([("handed_on", handed)])),
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (handed, terms) = (load(&self.seen.handed), load(&self.seen.last_term) - load(&self.seen.first_term));
+        match handed + terms {
+            0 => Err(Error::NoEffect("leadership never moved".to_owned())),
+            _ => Ok(figures([("handed_on", handed), ("terms", terms)])),
         }
     }
 

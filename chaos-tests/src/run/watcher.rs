@@ -30,7 +30,7 @@ pub(super) async fn watch(ground: Arc<Ground>) {
             let statuses = join_all(names.iter().map(|name| ground.status(name))).await;
             for (name, status) in names.iter().zip(statuses) {
                 let Some(status) = status else { continue };
-                let (number, header) = (ground.number(name), status.header.clone().unwrap_or_default());
+                let (number, header) = (ground.number(name), status.header.unwrap_or_default());
                 let step = MemberStep::Status {
                     applied: status.raft_applied_index.max(status.raft_index),
                     revision: header.revision,
