@@ -206,6 +206,8 @@ fn time(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use fairlead_chaos_tests::run::Verdict;
+
     use super::*;
 
     #[test]
