@@ -22,7 +22,6 @@ async fn a_kill_and_a_partition_are_survived_recorded_and_leave_nothing() -> any
         ledgers: folder.path().join("ledgers"),
         argv: Vec::new(),
         keep: None,
-        committed_log: None,
     };
     let ran = run(&plan, &candidate, &options).await?;
     let violated: Vec<_> = ran.violated().collect();

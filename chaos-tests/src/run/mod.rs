@@ -8,6 +8,7 @@
 //! nothing either.
 //! Does not: choose what to do ([`crate::scenario`]), report ([`Ran`] is what a report is made of).
 
+mod committed;
 mod error;
 mod finals;
 mod left;
@@ -22,4 +23,4 @@ mod watcher;
 pub use error::Error;
 pub use outcome::{Ran, Verdict, check_file, judge_history};
 pub use plan::Plan;
-pub use run_plan::{CommittedLog, Options, replay_plan, run};
+pub use run_plan::{Options, replay_plan, run};

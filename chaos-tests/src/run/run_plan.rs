@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +11,11 @@ use tokio::time::{Instant, sleep};
 
 use super::outcome::judge_history;
 use super::target::Candidate;
-use super::{Error, Plan, Ran, finals, left, logs, watcher};
+use super::{Error, Plan, Ran, committed, finals, left, logs, watcher};
 use crate::cluster::process::{Cluster, Config};
 use crate::fault::ledger::{Ledger, Process, Undo, undo_abandoned};
 use crate::fault::{self, Ground};
-use crate::history::{Entry, Event, Header, MemberStep, Phase, SCHEMA};
+use crate::history::{Event, Header, MemberStep, Phase, SCHEMA};
 use crate::nemesis::{Done, execute};
 use crate::record::Recorder;
 use crate::traffic::etcd::{Scribes, Seat, Traffic};
@@ -27,9 +26,6 @@ const DRAIN: Duration = Duration::from_millis(300);
 /// How long traffic may take to come up to its floor, and how often that is looked at.
 const SPEED_WITHIN: Duration = Duration::from_secs(30);
 const SPEED_LOOK: Duration = Duration::from_millis(500);
-
-/// Reads the committed log in the data directory of a member that has ended; for targets whose log we know.
-pub type CommittedLog = fn(data_dir: &Path, member: u64) -> io::Result<Vec<Entry>>;
 
 /// How a run is done, beside its plan.
 #[derive(Clone, Debug)]
@@ -42,8 +38,6 @@ pub struct Options {
     pub argv: Vec<String>,
     /// Keep the members' data and logs here.
     pub keep: Option<PathBuf>,
-    /// Reads the members' committed logs.
-    pub committed_log: Option<CommittedLog>,
 }
 
 /// The plan in a history.
@@ -77,7 +71,9 @@ pub async fn run(plan: &Plan, candidate: &Candidate, options: &Options) -> Resul
     let played = playing.play(plan).await;
     let processes = playing.end().await;
     let mut doubts = played?;
-    doubts.extend(stop(plan, ground, options).await?);
+    // A put that is refused for want of space is in the log all the same: what it says there is not what happened.
+    let logged = candidate.is_ours() && !plan.may_run_full();
+    doubts.extend(stop(logged, ground, options).await?);
     let left = left::left(&processes, &dir, dir_stays);
     if !left.is_empty() {
         return Err(Error::Left { left });
@@ -95,7 +91,7 @@ pub async fn run(plan: &Plan, candidate: &Candidate, options: &Options) -> Resul
         counted: recorder.counted(),
         faults: plan.schedule.len() as u64,
         doubts,
-        logged: options.committed_log.is_some() && !plan.may_run_full(),
+        logged,
         judged,
     })
 }
@@ -269,21 +265,19 @@ async fn up_to_speed(recorder: &Recorder, rate_floor: u64) {
 }
 
 /// Ends the members, reads their logs, closes the ledger; what is doubtful.
-async fn stop(plan: &Plan, ground: Arc<Ground>, options: &Options) -> Result<Vec<String>, Error> {
+async fn stop(logged: bool, ground: Arc<Ground>, options: &Options) -> Result<Vec<String>, Error> {
     let mut doubts = Vec::new();
     let Some(ground) = Arc::into_inner(ground) else {
         return Err(Error::Left { left: vec!["a task of the run".to_owned()] });
     };
     let Ground { cluster, recorder, ledger, .. } = ground;
-    // A put that is refused for want of space is in the log all the same: what it says there is not what happened.
-    let read = options.committed_log.filter(|_| !plan.may_run_full());
-    if let Some(read) = read {
+    if logged {
         for (number, member) in (1..).zip(cluster.members()) {
             if member.state() != crate::cluster::process::State::Stopped {
                 member.kill().await?;
             }
             let outside = cluster.disks().map(|disks| disks.from_outside(member.data_dir()));
-            match read(outside.as_deref().unwrap_or(member.data_dir()), number) {
+            match committed::committed(outside.as_deref().unwrap_or(member.data_dir()), number) {
                 Ok(entries) => entries.into_iter().for_each(|entry| recorder.record(&Event::Entry(entry))),
                 Err(error) => doubts.push(format!("the log of {}: {error}", member.name())),
             }

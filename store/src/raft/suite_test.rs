@@ -63,7 +63,8 @@ impl Builder {
         let (mvcc, writer) = Mvcc::open(state.engine(), mvcc::Config::default()).unwrap();
         let tables = Tables::load(&*state.engine(), Lessor::default()).unwrap();
         let hub = Hub::new(Arc::new(mvcc.clone()), watch::Config::default(), StdRng::seed_from_u64(1));
-        let applier = Applier::new(mvcc, writer, tables, hub, &metrics, std::time::Duration::from_secs(1), Box::new(|_, _| {}));
+        let applier =
+            Applier::new(mvcc, writer, tables, hub, &metrics, std::time::Duration::from_secs(1), Box::new(|_, _| {}));
         let answers = Arc::new(Answers::new(0, 0));
         let (machine, _) = StateMachine::new(applier, Arc::clone(&state), answers, metrics.clone()).unwrap();
         Storage { folder, log: LogStore { log }, machine, state, metrics }

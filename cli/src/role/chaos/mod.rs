@@ -7,7 +7,6 @@
 mod check;
 mod doctor;
 mod list;
-mod log;
 mod play;
 mod run;
 mod say;

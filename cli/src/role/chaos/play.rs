@@ -7,7 +7,7 @@ use anyhow::Context;
 use fairlead_chaos_tests::run::target::Candidate;
 use fairlead_chaos_tests::run::{self, Options, Plan, Ran};
 
-use super::{cache, log};
+use super::cache;
 
 /// Where things of a command go.
 pub(super) struct Places {
@@ -34,7 +34,6 @@ impl Places {
             ledgers: self.ledgers(),
             argv: std::env::args().skip(1).collect(),
             keep: self.keep.as_ref().map(|keep| keep.join(name)),
-            committed_log: candidate.is_ours().then_some(log::committed as _),
         }
     }
 }

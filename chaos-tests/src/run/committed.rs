@@ -5,14 +5,15 @@
 use std::io;
 use std::path::Path;
 
-use fairlead_chaos_tests::history::{
-    Change, Compact, Compare, Delete, Entry, Grant, Put, Range, Relation, Request, Revoke, Target, Txn, text,
-};
 use fairlead_proto::served::etcdserverpb as pb;
 use fairlead_store::apply::{Command, VERSION, decode_header};
 use fairlead_store::log::{self, RealDisk};
 use pb::compare::{CompareResult, TargetUnion};
 use pb::request_op::Request as Union;
+
+use crate::history::{
+    Change, Compact, Compare, Delete, Entry, Grant, Put, Range, Relation, Request, Revoke, Target, Txn, text,
+};
 
 /// Where the log is in a data directory.
 const LOG: &str = "member/log";
