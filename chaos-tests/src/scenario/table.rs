@@ -60,7 +60,7 @@ pub static ALL: &[Scenario] = &[
     planned("S-26", "bits rot in a minority's log while it is down", bit_rot),
     not(
         "S-27",
-        "openraft's own: commits without a quorum, purges under replication, stranded responders",
+        "the raft library's own: commits without a quorum, purges under replication, stranded responders",
         "they need orders of events that only simulation can force: they are seeds there",
     ),
     not(
