@@ -1,7 +1,7 @@
 //! Fail-over: the longest time in which no put succeeds while the leader is killed, paused or cut off for five seconds.
 //!
 //! `make test` does each fault once, on ours, and asserts what must hold whatever the machine's speed: writes go on while
-//! the fault lasts (a majority is whole), they go on after it, and every acknowledged put is there. `make proof` does five
+//! the fault lasts (a majority is whole), and every acknowledged put is there afterwards. `make proof` does five
 //! runs of each beside a real etcd and prints the gaps.
 
 use std::collections::BTreeMap;
@@ -18,6 +18,9 @@ const FAULT: Duration = Duration::from_secs(5);
 
 /// Quiet time before a fault and after it.
 const QUIET: Duration = Duration::from_secs(2);
+
+/// Within this time puts must succeed again while the fault lasts: an election takes 1.2 to 1.8 s, a busy machine may need two.
+const LED_AGAIN_WITHIN: Duration = Duration::from_secs(4);
 
 const WRITERS: usize = 8;
 
@@ -87,13 +90,14 @@ async fn one_run(cluster: &Cluster, fault: Fault, run: usize) -> anyhow::Result<
     tokio::time::sleep(QUIET).await;
     let end = Instant::now();
     let seen = writers.stop().await;
-    assert!(seen.first_after(begun).is_some_and(|first| first < FAULT + QUIET), "{fault:?}: no put succeeded again");
+    let during = seen.longest_gap(begun, healed);
+    assert!(during < LED_AGAIN_WITHIN, "{fault:?}: no put succeeded for {during:?}");
     if fault == Fault::Kill {
         cluster.member(&leader)?.ready().await?;
     }
     let url = cluster.member(&leader)?.client_url();
     assert_nothing_lost(&seen.acknowledged, &stored(&url, &prefix).await?, &format!("{fault:?} run {run}"));
-    Ok(Gaps { during: seen.longest_gap(begun, healed), after: seen.longest_gap(healed, end) })
+    Ok(Gaps { during, after: seen.longest_gap(healed, end) })
 }
 
 fn median(mut gaps: Vec<Duration>) -> Duration {

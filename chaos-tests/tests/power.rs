@@ -28,8 +28,9 @@ const WRITERS: usize = 3;
 const CLIENTS: usize = 4;
 const ROUNDS_TEST: usize = 5;
 const ROUNDS_PROOF: usize = 50;
-/// Each finds a loss in about one of two cases; in the others a member does not even come back.
-const ROUNDS_WITHOUT_FSYNC: usize = 20;
+/// One in five finds a loss; in most others a member does not even come back from what its disk has left of its log. All in
+/// vain would be one case in a hundred thousand.
+const ROUNDS_WITHOUT_FSYNC: usize = 60;
 /// What a round has written goes after so many rounds.
 const ROUNDS_KEPT: usize = 4;
 /// How often a compaction is tried to be cut midway.
@@ -224,12 +225,13 @@ impl Trial {
             let more = *steps.borrow_and_update() + self.rng.random_range(1..4);
             self.compact().await?;
             // A compaction of few revisions has fewer steps than that.
-            let stepped = timeout(Duration::from_secs(1), steps.wait_for(|steps| *steps >= more)).await;
+            // What is waited for comes with a lock on it, which the engine's next step would wait for.
+            let stepped = timeout(Duration::from_secs(1), steps.wait_for(|steps| *steps >= more)).await.is_ok();
             let cuts = self.cut(&places).await?;
             if cuts[0].compaction_between_steps {
                 return Ok(());
             }
-            println!("a compaction was not midway when its member was cut ({}); again", stepped.is_ok());
+            println!("a compaction was not midway when its member was cut ({}); again", stepped);
             self.cluster.power_on().await?;
             self.pause(100..300).await;
         }

@@ -208,6 +208,8 @@ async fn members_whose_log_was_purged_come_back_with_their_keys_and_their_member
     }
     // It is a cluster still: a majority of the three goes on, one alone does not.
     cluster.members()[1].kill().await?;
+    // A put that is on its way to a leader that dies has no known outcome.
+    cluster.wait_leader(PATIENCE).await?;
     fill(&url, "two", 1).await?;
     cluster.members()[2].kill().await?;
     let mut kv = KvClient::new(lazily(&url)?);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::consensus::Unserved;
@@ -26,11 +26,13 @@ pub(crate) struct Answers {
     member: u64,
     boot: u64,
     batches: Mutex<HashMap<u64, Batch>>,
+    /// Entries below it that were not applied here came in a snapshot.
+    installed: watch::Sender<u64>,
 }
 
 impl Answers {
     pub(crate) fn new(member: u64, boot: u64) -> Self {
-        Self { member, boot, batches: Mutex::default() }
+        Self { member, boot, batches: Mutex::default(), installed: watch::Sender::new(0) }
     }
 
     /// The id of this boot's batch number `batch`.
@@ -68,7 +70,18 @@ impl Answers {
         batch.resolved.send(()).ok();
     }
 
-    /// Answers everybody who waits for a batch that was surely not appended.
+    /// A snapshot has brought every entry below `next`: those that were not applied before never will be.
+    pub(crate) fn installed(&self, next: u64) {
+        self.installed.send_replace(next);
+    }
+
+    /// Waits until a snapshot has brought the entry at `index`.
+    pub(crate) async fn covered(&self, index: u64) {
+        let covered = self.installed.subscribe().wait_for(|next| *next > index).await.is_ok();
+        debug_assert!(covered, "the sender lives in this");
+    }
+
+    /// Answers everybody who waits for a batch that has no answer here.
     pub(crate) fn refuse(&self, batch: u64, reason: &Unserved) {
         let Some(batch) = self.batches.lock().expect("no holder panics").remove(&batch) else { return };
         for waiter in batch.waiters {
@@ -102,6 +115,16 @@ mod tests {
         answers.complete(answers.id(3), vec![applied()]);
         assert_eq!(answer.await, Ok(Ok(applied())));
         assert_eq!(resolved.await, Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_snapshot_that_reaches_an_entry_covers_it() {
+        let answers = Answers::new(1, 7);
+        let waits = async |index| tokio::time::timeout(std::time::Duration::from_secs(1), answers.covered(index)).await;
+        assert!(waits(0).await.is_err());
+        answers.installed(5);
+        assert!(waits(4).await.is_ok());
+        assert!(waits(5).await.is_err());
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ mod watchdog;
 pub(crate) mod wire;
 
 #[cfg(test)]
+mod leader_test;
+#[cfg(test)]
 mod peer_test;
 #[cfg(test)]
 mod suite_test;

@@ -178,9 +178,18 @@ impl Node {
 
     /// Waits until a leader is named.
     pub(super) async fn wait_for_leader(&self) -> u64 {
+        self.wait_for_leader_that(|_| true).await
+    }
+
+    /// Waits until a leader is named that is not `leader`.
+    pub(super) async fn wait_for_leader_other_than(&self, leader: u64) {
+        self.wait_for_leader_that(|named| named != leader).await;
+    }
+
+    async fn wait_for_leader_that(&self, wanted: impl Fn(u64) -> bool) -> u64 {
         let mut changes = self.raft().server_metrics();
         loop {
-            if let Some(leader) = self.named_leader() {
+            if let Some(leader) = self.named_leader().filter(|leader| wanted(*leader)) {
                 return leader;
             }
             if changes.changed().await.is_err() {
@@ -262,12 +271,12 @@ impl Node {
             Ok(forwarded) => forwarded,
             Err(_) => Forwarded::Unknown,
         };
-        let outcome = match appended {
-            Forwarded::Committed => Outcome::Committed,
-            Forwarded::NotAppended => Outcome::NotAppended,
-            Forwarded::Unknown => Outcome::Unknown,
+        let (outcome, index) = match appended {
+            Forwarded::Committed(index) => (Outcome::Committed, index),
+            Forwarded::NotAppended => (Outcome::NotAppended, 0),
+            Forwarded::Unknown => (Outcome::Unknown, 0),
         };
-        ProposeReply { outcome: outcome.into(), index: 0, leader: self.leader_hint() }
+        ProposeReply { outcome: outcome.into(), index, leader: self.leader_hint() }
     }
 
     /// Renews a lease, where this member proves that it leads. `Some(None)`: no such lease, or expired.

@@ -165,6 +165,8 @@ async fn propose(node: &Node, batch: u64, mut pack: Pack) {
     match tokio::time::timeout_at(deadline, submit(node, entry, applied)).await {
         Ok(Submitted::Resolved | Submitted::Unknown) => {}
         Ok(Submitted::Dead) => node.answers().refuse(batch, &Unserved::Stopped),
+        // It has happened, and what it would have answered is not known here.
+        Ok(Submitted::Covered) => node.answers().refuse(batch, &Unserved::Timeout),
         // The clients' own deadlines are no later than this one.
         Err(_) => {}
     }
@@ -173,10 +175,12 @@ async fn propose(node: &Node, batch: u64, mut pack: Pack) {
 enum Submitted {
     Resolved,
     Unknown,
+    /// Committed, but a snapshot came in place of the entry.
+    Covered,
     Dead,
 }
 
-async fn submit(node: &Node, entry: Bytes, applied: oneshot::Receiver<()>) -> Submitted {
+async fn submit(node: &Node, entry: Bytes, mut applied: oneshot::Receiver<()>) -> Submitted {
     loop {
         let leader = node.wait_for_leader().await;
         let forwarded = if leader == node.identity().member {
@@ -185,13 +189,22 @@ async fn submit(node: &Node, entry: Bytes, applied: oneshot::Receiver<()>) -> Su
                 Err(Dead) => return Submitted::Dead,
             }
         } else {
-            node.peers().propose(leader, entry.clone(), node.budget()).await
+            // One that hangs answers nobody: as soon as another leads, what became of the batch is for its log to say, and
+            // the next batch must not wait for the connection to be given up.
+            tokio::select! {
+                biased;
+                forwarded = node.peers().propose(leader, entry.clone(), node.budget()) => forwarded,
+                () = node.wait_for_leader_other_than(leader) => Forwarded::Unknown,
+            }
         };
         match forwarded {
-            Forwarded::Committed => {
-                // An error: the batch was swept, since nobody waits for it.
-                applied.await.ok();
-                return Submitted::Resolved;
+            Forwarded::Committed(index) => {
+                return tokio::select! {
+                    biased;
+                    // An error: the batch was swept, since nobody waits for it.
+                    _ = &mut applied => Submitted::Resolved,
+                    () = node.answers().covered(index) => Submitted::Covered,
+                };
             }
             Forwarded::Unknown => return Submitted::Unknown,
             Forwarded::NotAppended => node.wait_for_news(RETRY_MAX).await,
@@ -207,7 +220,7 @@ pub(super) async fn append(node: &Node, entry: Bytes) -> Result<Forwarded, Dead>
     let (responder, complete) = ProgressResponder::complete_only();
     node.raft().client_write_ff(Payload(entry), Some(responder)).await.map_err(|_| Dead)?;
     Ok(match complete.await {
-        Ok(Ok(_)) => Forwarded::Committed,
+        Ok(Ok(written)) => Forwarded::Committed(written.log_id.index()),
         Ok(Err(ClientWriteError::ForwardToLeader(_))) => Forwarded::NotAppended,
         Ok(Err(_)) | Err(_) => Forwarded::Unknown,
     })

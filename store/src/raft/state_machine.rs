@@ -164,7 +164,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.applier.replace_engine(engine).map_err(fatal)?;
         (self.last_applied, self.membership) = read_state(&self.state)?;
         *self.built.lock().expect("no holder panics") = Some(meta.clone());
-        self.applied.send_replace(self.last_applied.map_or(0, |id| id.index() + 1));
+        let next = self.last_applied.map_or(0, |id| id.index() + 1);
+        self.answers.installed(next);
+        self.applied.send_replace(next);
         self.metrics.server.snapshot_apply_in_progress_total.set(0);
         let index = self.last_applied.map(|id| id.index());
         tracing::info!(target: "raft", index, "installed a snapshot");

@@ -9,6 +9,7 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream;
 use openraft::entry::RaftEntry;
@@ -35,21 +36,21 @@ use crate::mvcc::{self, Mvcc};
 use crate::watch::{self, Hub};
 
 /// A member's storage, as it is put together for a server, on memory.
-struct Storage {
-    folder: TempDir,
+pub(super) struct Storage {
+    pub(super) folder: TempDir,
     log: LogStore,
-    machine: StateMachine,
-    state: Arc<StateDir>,
-    metrics: Metrics,
+    pub(super) machine: StateMachine,
+    pub(super) state: Arc<StateDir>,
+    pub(super) metrics: Metrics,
 }
 
 /// Builds storages whose log was purged up to an entry.
-struct Builder {
-    purged: Option<LogId>,
+pub(super) struct Builder {
+    pub(super) purged: Option<LogId>,
 }
 
 impl Builder {
-    async fn storage(&self) -> Storage {
+    pub(super) async fn storage(&self) -> Storage {
         let folder = tempfile::tempdir().unwrap();
         let config = log::Config { segment_bytes: 16 << 10, ..log::Config::default() };
         let disk = Arc::new(MemDisk::new(true));
@@ -63,8 +64,7 @@ impl Builder {
         let (mvcc, writer) = Mvcc::open(state.engine(), mvcc::Config::default()).unwrap();
         let tables = Tables::load(&*state.engine(), Lessor::default()).unwrap();
         let hub = Hub::new(Arc::new(mvcc.clone()), watch::Config::default(), StdRng::seed_from_u64(1));
-        let applier =
-            Applier::new(mvcc, writer, tables, hub, &metrics, std::time::Duration::from_secs(1), Box::new(|_, _| {}));
+        let applier = Applier::new(mvcc, writer, tables, hub, &metrics, Duration::from_secs(1), Box::new(|_, _| {}));
         let answers = Arc::new(Answers::new(0, 0));
         let (machine, _) = StateMachine::new(applier, Arc::clone(&state), answers, metrics.clone()).unwrap();
         Storage { folder, log: LogStore { log }, machine, state, metrics }

@@ -256,9 +256,12 @@ impl Member {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        // A runtime must not wait for its threads where a test's own runtime runs.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+        let Some(runtime) = self.runtime.take() else { return };
+        // Waited for, so that nothing writes into a folder that is being removed; on a thread of its own, since a test's
+        // runtime forbids it on its.
+        let ended = std::thread::spawn(move || runtime.shutdown_timeout(GONE_WITHIN));
+        if ended.join().is_err() {
+            tracing::warn!("the tasks of a simulated member could not be ended");
         }
     }
 }

@@ -14,8 +14,8 @@ use super::client::Peers;
 /// What became of a forwarded proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forwarded {
-    /// Committed; this member will apply it.
-    Committed,
+    /// Committed at this index; this member will apply it, or install a snapshot that covers it.
+    Committed(u64),
     /// Never appended: may be sent again.
     NotAppended,
     /// May be committed or not; must not be sent again.
@@ -27,11 +27,14 @@ impl Peers {
     pub(crate) async fn propose(&self, leader: u64, payload: Bytes, budget: Duration) -> Forwarded {
         let Some(mut client) = self.forward(leader) else { return Forwarded::NotAppended };
         match tokio::time::timeout(budget, client.propose(ProposeRequest { payload })).await {
-            Ok(Ok(reply)) => match reply.into_inner().outcome() {
-                Outcome::Committed => Forwarded::Committed,
-                Outcome::NotAppended => Forwarded::NotAppended,
-                Outcome::Unknown => Forwarded::Unknown,
-            },
+            Ok(Ok(reply)) => {
+                let reply = reply.into_inner();
+                match reply.outcome() {
+                    Outcome::Committed => Forwarded::Committed(reply.index),
+                    Outcome::NotAppended => Forwarded::NotAppended,
+                    Outcome::Unknown => Forwarded::Unknown,
+                }
+            }
             Ok(Err(status)) if never_sent(&status) => Forwarded::NotAppended,
             Ok(Err(_)) | Err(_) => Forwarded::Unknown,
         }
