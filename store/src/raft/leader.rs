@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::consensus::MemberId;
 use super::node::Node;
+use super::silence::silence;
 
 /// When the leader was last heard.
 pub(crate) struct Heard {
@@ -77,14 +78,30 @@ pub(crate) struct Followed {
     pub(crate) leader: watch::Sender<Option<MemberId>>,
     /// The term that this member leads, by its own account.
     pub(crate) leading: watch::Sender<Option<u64>>,
+    /// Whether appends wait: no quorum answers.
+    pub(crate) silent: watch::Sender<bool>,
+}
+
+/// Whether this member is a silent leader since it leads, and until when without further news.
+fn silent(node: &Node, led_since: Option<Instant>) -> (bool, Option<Instant>) {
+    let (Some(led_since), metrics) = (led_since, node.raft().metrics()) else { return (false, None) };
+    let metrics = metrics.borrow_watched();
+    if metrics.membership_config.voter_ids().count() <= 1 {
+        return (false, None);
+    }
+    let answered_ago = metrics.last_quorum_acked.map_or(led_since.elapsed(), |acked| acked.elapsed());
+    let timing = node.timing();
+    let (silent, rest) = silence(answered_ago.min(led_since.elapsed()), timing.lease(), timing.silence());
+    (silent, Some(Instant::now() + rest))
 }
 
 /// Keeps both up to date until shutdown.
 pub(crate) async fn follow(node: Arc<Node>, followed: Followed, shutdown: CancellationToken) {
-    let Followed { leader, leading } = followed;
+    let Followed { leader, leading, silent: hushed } = followed;
     let mut changes = node.raft().server_metrics();
     let mut metrics = node.raft().metrics();
     let mut seen = None;
+    let mut led_since = None;
     loop {
         let belief = believe(&node);
         node.heard().silent.store(belief.leader.is_none(), Ordering::Release);
@@ -101,7 +118,13 @@ pub(crate) async fn follow(node: Arc<Node>, followed: Followed, shutdown: Cancel
             let metrics = metrics.borrow_watched();
             (metrics.state == ServerState::Leader).then_some(metrics.current_term)
         };
-        leading.send_if_modified(|known| std::mem::replace(known, leads) != leads);
+        if leading.send_if_modified(|known| std::mem::replace(known, leads) != leads) {
+            led_since = leads.map(|_| Instant::now());
+        }
+        let (silence, turns) = silent(&node, led_since);
+        if hushed.send_if_modified(|known| std::mem::replace(known, silence) != silence) && silence {
+            tracing::warn!(target: "raft", "no quorum answers: appends wait, so that others can elect a leader");
+        }
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return,
@@ -110,6 +133,7 @@ pub(crate) async fn follow(node: Arc<Node>, followed: Followed, shutdown: Cancel
             // A leader without a quorum hears of its return only here.
             changed = metrics.changed(), if leads.is_some() && believed.is_none() => if changed.is_err() { return },
             () = at(belief.until) => {}
+            () = at(turns) => {}
         }
     }
 }

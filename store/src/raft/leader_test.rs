@@ -22,6 +22,7 @@ use tonic::transport::Endpoint;
 use tonic::{Request, Response, Status};
 
 use super::network::{Contacts, Factory, Identity, Incarnations, Peers};
+use super::silence::Gate;
 use super::snapshot::Exporter;
 use super::suite_test::{Builder, Storage};
 use super::types::{AppendRequest, AppendResponse, Entry, Membership, Peer, Vote, log_id};
@@ -124,7 +125,8 @@ async fn a_batch_whose_entry_came_in_a_snapshot_does_not_hold_up_those_behind_it
     let dial = Arc::new(|url: &str| Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy());
     let identity = Identity { cluster, member: me, incarnation: 1 };
     let peers = Peers::new(identity, Incarnations::default(), dial, contacts, 1 << 20);
-    let mut factory = Factory { peers, exporter, reply_deadline: ELECTION, heartbeat: ELECTION / 10 };
+    let (_open, gate) = Gate::new();
+    let mut factory = Factory { peers, exporter, reply_deadline: ELECTION, heartbeat: ELECTION / 10, gate };
     let mut network = factory.new_client(target, &Peer { urls: vec![peer.to_string()] }).await;
     let vote = Vote::new_committed(5, me);
     // Entry 0 is the same for every member that founds this cluster.

@@ -18,6 +18,7 @@ mod node;
 mod proposer;
 mod read_index;
 mod receiving;
+mod silence;
 mod snapshot;
 mod start;
 mod state_dir;

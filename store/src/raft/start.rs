@@ -13,6 +13,7 @@ use super::answers::Answers;
 use super::log_store::LogStore;
 use super::network::{self, Dial, Factory, Identity, Incarnations, Peers};
 use super::node::{Handle, Node, Parts};
+use super::silence::Gate;
 use super::snapshot::Exporter;
 use super::state_dir::StateDir;
 use super::state_machine::StateMachine;
@@ -202,6 +203,7 @@ pub async fn start(
     let Rooms { mvcc, writer, tables, hub, metrics } = rooms;
     let contacts = network::Contacts::new(member, metrics.network.clone());
     let peers = Peers::new(identity, incarnations.clone(), dial, contacts, message_bytes_max);
+    let (silent, gate) = Gate::new();
 
     let published = {
         let incarnations = incarnations.clone();
@@ -220,6 +222,7 @@ pub async fn start(
         exporter: exporter.clone(),
         reply_deadline: timing.reply_deadline,
         heartbeat: timing.heartbeat,
+        gate,
     };
     let log_store = LogStore { log: opened.log.clone() };
     let raft = Raft::build(member, raft_config, factory, log_store, machine).await;
@@ -248,7 +251,7 @@ pub async fn start(
     };
     let node = Node::new(parts);
     let mut tasks = JoinSet::new();
-    let followed = leader::Followed { leader, leading };
+    let followed = leader::Followed { leader, leading, silent };
     tasks.spawn(leader::follow(Arc::clone(&node), followed, shutdown.clone()));
     tasks.spawn(network::members::follow(node.peers().clone(), node.raft().clone(), shutdown.clone()));
     tasks.spawn(network::probe::run(node.peers().clone(), shutdown.clone()));

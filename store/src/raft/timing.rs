@@ -37,6 +37,11 @@ impl Timing {
     pub(crate) fn lease(&self) -> Duration {
         self.election.mul_f64(0.9)
     }
+
+    /// How long a leader without a quorum is silent, and then speaks: a lease and the longest election.
+    pub(crate) fn silence(&self) -> Duration {
+        2 * self.lease()
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

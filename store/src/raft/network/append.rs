@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
+use super::super::silence::Gate;
 use super::super::types::{AppendRequest, StreamAppendResult};
 use super::super::wire;
 use super::client::{Greeted, unreachable};
@@ -54,12 +55,13 @@ impl Outstanding {
 pub(super) async fn pipelined<'s>(
     client: &'s mut RaftClient<Greeted>,
     input: impl Stream<Item = AppendRequest> + Send + Unpin + 'static,
+    gate: Gate,
     deadline: Duration,
 ) -> RpcResult<BoxStream<'s, RpcResult<StreamAppendResult>>> {
     let outstanding = Arc::new(Outstanding::default());
     let sent = Arc::clone(&outstanding);
     let over = CancellationToken::new();
-    let mut requests = Box::pin(input.take_until(over.clone().cancelled_owned()).peekable());
+    let mut requests = Box::pin(gated(input, gate).take_until(over.clone().cancelled_owned()).peekable());
     // openraft backs off in the request stream: a call that failed before it asked for one would be tried again at once.
     if requests.as_mut().peek().await.is_none() {
         return Ok(Box::pin(stream::empty()));
@@ -85,6 +87,18 @@ pub(super) async fn pipelined<'s>(
         let rest = go_on.then_some((replies, outstanding, over));
         Some((reply, rest))
     })))
+}
+
+/// Asks openraft for the next request only while the gate is open.
+fn gated(
+    input: impl Stream<Item = AppendRequest> + Send + Unpin + 'static,
+    gate: Gate,
+) -> impl Stream<Item = AppendRequest> + Send + 'static {
+    stream::unfold((input, gate), |(mut input, mut gate)| async move {
+        gate.pass().await;
+        let request = input.next().await?;
+        Some((request, (input, gate)))
+    })
 }
 
 /// The next reply; `None` where the peer ended the stream with nothing outstanding.
@@ -140,7 +154,8 @@ mod tests {
         let peer = Peer { urls: vec![format!("http://{}", closed.expect("a free port"))] };
         let mut client = peers.client(2, &peer, false);
         let nothing = stream::pending::<AppendRequest>();
-        let called = pipelined(&mut client.raft, nothing, Duration::from_secs(1));
+        let (_open, gate) = Gate::new();
+        let called = pipelined(&mut client.raft, nothing, gate, Duration::from_secs(1));
         assert!(tokio::time::timeout(Duration::from_millis(300), called).await.is_err(), "it was called");
     }
 }

@@ -15,6 +15,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
+use super::super::silence::Gate;
 use super::super::snapshot::{Exporter, SnapshotData};
 use super::super::types::{
     AppendRequest, AppendResponse, Peer, StreamAppendResult, TransferRequest, TypeConfig, Vote, VoteRequest,
@@ -142,6 +143,7 @@ pub(crate) struct Factory {
     pub(crate) reply_deadline: Duration,
     /// Between two heartbeats.
     pub(crate) heartbeat: Duration,
+    pub(crate) gate: Gate,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Factory {
@@ -163,6 +165,7 @@ impl Factory {
             exporter: self.exporter.clone(),
             reply_deadline: self.reply_deadline,
             heartbeat: self.heartbeat,
+            gate: self.gate.clone(),
             regular: false,
         }
     }
@@ -183,6 +186,7 @@ pub(crate) struct Network {
     exporter: Exporter,
     reply_deadline: Duration,
     heartbeat: Duration,
+    gate: Gate,
     /// The last heartbeat was answered, so that the next one is due after the interval.
     regular: bool,
 }
@@ -237,7 +241,7 @@ impl RaftNetworkV2<TypeConfig> for Network {
         let input = input.inspect(move |_| {
             contact.appends();
         });
-        Box::pin(append::pipelined(&mut self.client.raft, input, deadline))
+        Box::pin(append::pipelined(&mut self.client.raft, input, self.gate.clone(), deadline))
     }
 
     async fn vote(&mut self, rpc: VoteRequest, option: RPCOption) -> RpcResult<VoteResponse> {
