@@ -1,13 +1,22 @@
-//! Fairlead's proving ground: clusters of real processes, and what is done to them.
+//! Fairlead's proving ground: clusters, what is done to them, and whether they kept their promises.
 //!
-//! [`cluster::process`] starts members of Fairlead or of a real etcd on loopback and kills, pauses, ends and restarts them;
-//! [`cluster::proxy`] stands on every link between members and breaks it on request; [`cluster::sim`] runs whole members in
-//! this process and cuts their power. The suites that use them are in `tests/`;
-//! `fairlead demo` uses them as a library.
-//! [`page`] reads their metrics.
-//! Does not: know what a correct answer is (the tests do), nor reach into a member (what it does to one, it does from outside,
-//! or through the store's seams).
+//! ```text
+//! scenario ─▶ plan ─▶ run: cluster ◀── traffic, nemesis ──▶ history (a file) ─▶ check ─▶ verdicts
+//! ```
+//! [`cluster::process`] starts members of Fairlead or of a real etcd on loopback; [`cluster::proxy`] stands on every link and
+//! breaks it on request; [`cluster::sim`] runs whole members in this process and cuts their power. [`traffic`] asks, [`fault`]
+//! and [`nemesis`] break, [`record`] writes the [`history`] that [`check`] judges by [`model`]; [`run`] puts it together,
+//! [`scenario`] has the plans by name; [`page`] reads metrics. `fairlead demo` and `fairlead chaos` use it as a library.
+//! Does not: reach into a member (what it does to one, it does from outside, or through the store's seams).
 
+pub mod check;
 pub mod cluster;
+pub mod fault;
+pub mod history;
+pub mod model;
+pub mod nemesis;
 pub mod page;
+pub mod record;
+pub mod run;
+pub mod scenario;
 pub mod traffic;

@@ -35,6 +35,8 @@ enum Role {
     },
     /// Run three members on this machine, and a prompt to break them with.
     Demo(role::demo::Args),
+    /// Break a cluster under load and judge whether it kept its promises.
+    Chaos(role::chaos::Chaos),
     /// Inspect and restore what `etcdctl snapshot save` fetched.
     Snapshot(role::snapshot::Snapshot),
 }
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
             eprintln!("fairlead demo: {error:#}");
             ExitCode::FAILURE
         }),
+        Role::Chaos(chaos) => role::chaos::run(&chaos),
         Role::Snapshot(snapshot) => role::snapshot::run(&snapshot),
     }
 }

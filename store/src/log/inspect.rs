@@ -2,13 +2,16 @@
 //!
 //! For `fairlead data verify`, for fuzzing, and for tests. Opening a log checks less: see `recovery`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::Disk;
+use super::record::Kind;
 use super::recovery::{self, clamp_committed};
-use super::segment::{PREAMBLE_BYTES, Scan};
-use super::{Error, State};
+use super::segment::{Met, PREAMBLE_BYTES, Scan};
+use super::tail::next_index;
+use super::{Entry, Error, LogId, State};
 
 /// What a segment holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,4 +70,62 @@ pub fn inspect(disk: &dyn Disk, dir: &Path) -> Result<Option<Inspection>, Error>
         inspection.segments.push(SegmentReport { path: segment.path.clone(), records, end: scan.offset() });
     }
     Ok(Some(inspection))
+}
+
+/// Every committed entry that the log in `dir` still has on disk, those among them that have been purged: a purge gives
+/// back whole segments only. `None`: there is no log.
+///
+/// For whoever compares what members have agreed on. Entries are in order; there may be holes where a snapshot came in.
+///
+/// # Errors
+/// Those of [`super::Log::open`], and damage anywhere in it.
+pub fn committed(disk: &dyn Disk, dir: &Path) -> Result<Option<Vec<Entry>>, Error> {
+    let names = disk.list(dir).map_err(Error::io("list", dir))?;
+    let Some(found) = recovery::read(disk, dir, &names)? else { return Ok(None) };
+    let mut kept = Kept::default();
+    for segment in &found.segments {
+        let end = segment.end.get().copied().unwrap_or(found.end);
+        let mut scan = Scan::new(Arc::clone(segment), PREAMBLE_BYTES as u64, end);
+        while scan.offset() < end {
+            let offset = scan.offset();
+            match scan.next()? {
+                Ok(met) => kept.meet(&met),
+                Err(flaw) => {
+                    return Err(Error::Corrupt { path: segment.path.clone(), offset, reason: flaw.to_string() });
+                }
+            }
+        }
+    }
+    Ok(Some(kept.committed_only()))
+}
+
+/// Entries as records follow each other.
+#[derive(Default)]
+struct Kept {
+    entries: BTreeMap<u64, Entry>,
+    committed: Option<LogId>,
+}
+
+impl Kept {
+    fn meet(&mut self, met: &Met) {
+        let (id, payload) = (met.header.id, &met.payload);
+        match (met.header.kind, id) {
+            (Kind::Entry, Some(id)) => {
+                self.entries.insert(id.index, Entry { id, payload: payload.clone() });
+            }
+            (Kind::Committed, id) => self.committed = self.committed.max(id),
+            (Kind::Truncate, kept) => drop(self.entries.split_off(&next_index(kept))),
+            // What a snapshot took the place of may never have been committed.
+            (Kind::Reset, id) => {
+                drop(self.entries.split_off(&next_index(self.committed)));
+                self.committed = self.committed.max(id);
+            }
+            _ => {}
+        }
+    }
+
+    fn committed_only(mut self) -> Vec<Entry> {
+        drop(self.entries.split_off(&next_index(self.committed)));
+        self.entries.into_values().collect()
+    }
 }

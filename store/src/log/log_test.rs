@@ -799,3 +799,18 @@ async fn a_closed_log_refuses() {
     assert!(matches!(*append(&other, entries(1, 1..2, 10)).await.unwrap_err(), Error::Closed));
     assert!(matches!(other.save_vote(Bytes::new()).await, Err(Error::Closed)));
 }
+
+#[tokio::test]
+async fn what_was_committed_is_told_though_it_was_purged_and_what_was_truncated_is_not() {
+    let disk = MemDisk::new(true);
+    let log = open(&disk);
+    append(&log, entries(1, 0..10, 10)).await.unwrap();
+    log.save_committed(id(1, 5));
+    log.truncate_after(Some(id(1, 7))).await.unwrap();
+    append(&log, entries(2, 8..12, 10)).await.unwrap();
+    log.save_committed(id(2, 9));
+    log.purge(id(1, 4)).await.unwrap();
+    log.close().await;
+    let told = super::inspect::committed(&disk, Path::new(DIR)).unwrap().unwrap();
+    assert_eq!(told, [entries(1, 0..8, 10), entries(2, 8..10, 10)].concat());
+}

@@ -44,7 +44,7 @@ use tokio::sync::oneshot;
 
 pub use disk::{Disk, MemDisk, RealDisk};
 pub use error::Error;
-pub use inspect::{Inspection, SegmentReport, inspect};
+pub use inspect::{Inspection, SegmentReport, committed, inspect};
 pub use metrics::Metrics;
 
 /// Where an entry stands in the log: index, and the term in which it was proposed.

@@ -12,6 +12,7 @@ use futures::future::{join_all, try_join_all};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::transport::Endpoint;
 
+use super::disk::Disks;
 use super::guard::Guard;
 use super::member::{Member, Parts, State, url};
 use super::ports::Port;
@@ -38,8 +39,10 @@ pub struct Config {
     pub client_ports: Vec<u16>,
     /// Further flags for every member.
     pub args: Vec<String>,
-    /// Environment for every member, beside our own without `ETCD_*`.
+    /// Environment for every member, beside our own without `ETCD_*`; `{name}` in a value becomes the member's name.
     pub env: Vec<(String, String)>,
+    /// A disk of so many MiB for each member ([`Disks`]); `None` keeps their data in the folder.
+    pub disk_mib: Option<u32>,
     /// How long a start may take until the member serves.
     pub ready_within: Duration,
 }
@@ -54,6 +57,7 @@ impl Config {
             client_ports: Vec::new(),
             args: Vec::new(),
             env: Vec::new(),
+            disk_mib: None,
             ready_within: Duration::from_secs(30),
         }
     }
@@ -64,6 +68,7 @@ pub struct Cluster {
     // Dropped in this order: members first, the guard (which may remove the folder) last.
     members: Vec<Member>,
     links: Links,
+    disks: Option<Disks>,
     dir: PathBuf,
     _guard: Arc<Guard>,
 }
@@ -92,8 +97,10 @@ impl Cluster {
         let links = Links::default();
         let roster = Roster::default();
         let mut members = Vec::new();
-        for number in 1..=config.members {
-            let name = format!("n{number}");
+        let names: Vec<String> = (1..=config.members).map(|number| format!("n{number}")).collect();
+        let disks = config.disk_mib.map(|mib| Disks::mount(&dir, &names, mib)).transpose()?;
+        let wrapper = disks.as_ref().map(Disks::inside).unwrap_or_default();
+        for (number, name) in (1..).zip(names) {
             let wanted = config.client_ports.get(number - 1).copied().and_then(Port::reserve_this);
             let (client, peer) = (wanted.map_or_else(Port::reserve, Ok)?, Port::reserve()?);
             let failed = |source| Error::Proxy { member: name.clone(), source };
@@ -101,7 +108,12 @@ impl Cluster {
             let peer_proxy = proxy(&peer).await.map_err(failed)?;
             let client_proxy = proxy(&client).await.map_err(failed)?;
             members.push(Member::new(Parts {
-                dir: dir.clone(),
+                data_dir: match &disks {
+                    Some(disks) => disks.mount_point(&name).join("data"),
+                    None => dir.join(format!("{name}.etcd")),
+                },
+                log: dir.join(format!("{name}.log")),
+                wrapper: wrapper.clone(),
                 target: config.target.clone(),
                 env: config.env.clone(),
                 client,
@@ -119,7 +131,7 @@ impl Cluster {
         for member in &mut members {
             member.args = arguments(member, &peers.join(","), &token, &config.args);
         }
-        Ok(Cluster { members, links, dir, _guard: guard })
+        Ok(Cluster { members, links, disks, dir, _guard: guard })
     }
 
     /// The member of that name.
@@ -146,6 +158,11 @@ impl Cluster {
     /// Where data and logs are.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The members' own disks, if they have such.
+    pub fn disks(&self) -> Option<&Disks> {
+        self.disks.as_ref()
     }
 
     /// The directed links, for any fault that the methods here do not name.

@@ -106,6 +106,14 @@ pub enum Error {
         /// The last lines of it.
         tail: String,
     },
+    /// A member's own disk could not be had or changed.
+    #[error("{what}: {said}; a disk for each member needs root and a loop device, `fairlead chaos doctor` tells more")]
+    Disk {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        said: String,
+    },
     /// No member claimed leadership in time.
     #[error("no leader within {within:?}")]
     NoLeader {

@@ -56,6 +56,7 @@ struct Run {
 pub struct Member {
     pub(super) name: String,
     pub(super) target: Target,
+    pub(super) wrapper: Vec<OsString>,
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(String, String)>,
     pub(super) data_dir: PathBuf,
@@ -73,7 +74,9 @@ pub struct Member {
 /// The parts of a member that the cluster prepares.
 pub(super) struct Parts {
     pub(super) name: String,
-    pub(super) dir: PathBuf,
+    pub(super) data_dir: PathBuf,
+    pub(super) log: PathBuf,
+    pub(super) wrapper: Vec<OsString>,
     pub(super) target: Target,
     pub(super) env: Vec<(String, String)>,
     pub(super) client: Port,
@@ -88,9 +91,10 @@ pub(super) struct Parts {
 impl Member {
     pub(super) fn new(parts: Parts) -> Member {
         Member {
-            data_dir: parts.dir.join(format!("{}.etcd", parts.name)),
-            log: parts.dir.join(format!("{}.log", parts.name)),
+            data_dir: parts.data_dir,
+            log: parts.log,
             name: parts.name,
+            wrapper: parts.wrapper,
             target: parts.target,
             args: Vec::new(),
             env: parts.env,
@@ -180,10 +184,10 @@ impl Member {
         let failed = |source| Error::Spawn { program: self.target.program().display().to_string(), source };
         let mut child = self
             .target
-            .command()
+            .command(&self.wrapper)
             .args(&self.args)
             .args(flags)
-            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .envs(self.env.iter().map(|(name, value)| (name, value.replace("{name}", &self.name))))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

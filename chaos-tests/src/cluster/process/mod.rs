@@ -17,6 +17,7 @@
 //! ```
 
 mod cluster;
+mod disk;
 mod error;
 mod guard;
 mod member;
@@ -25,6 +26,7 @@ pub(in crate::cluster) mod ports;
 mod target;
 
 pub use cluster::{Cluster, Config};
+pub use disk::Disks;
 pub use error::Error;
 pub use member::{Member, State, Terminated};
 pub use target::Target;

@@ -1,6 +1,7 @@
 //! What is under test: our binary or a real etcd.
 
 use std::env;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,9 +59,12 @@ impl Target {
         }
     }
 
-    /// The start of a command line; etcd's flags follow. No `ETCD_*` of ours reaches it.
-    pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(self.program());
+    /// The start of a command line, behind a wrapper that ends by executing it; etcd's flags follow. No `ETCD_*` of ours
+    /// reaches it.
+    pub(crate) fn command(&self, wrapper: &[OsString]) -> Command {
+        let mut words = wrapper.iter().map(OsString::as_os_str).chain([self.program().as_os_str()]);
+        let mut command = Command::new(words.next().expect("the program at least"));
+        command.args(words);
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ETCD_")) {
             command.env_remove(name);
         }

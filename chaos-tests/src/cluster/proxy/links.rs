@@ -1,15 +1,22 @@
-//! The state of every directed link, and who waits for it to change.
+//! The state of every directed link, who imposed what on it, and who waits for it to change.
 //!
-//! A link that nobody has touched passes. Changing a link wakes all pumps on it at once.
+//! Several faults may act on a link at once: each imposes a state under its own number and lifts it again, and the worst of
+//! what is imposed is in force. A link that nobody has touched passes. Changing a link wakes all pumps on it at once. Each
+//! link counts what it did to the bytes, so that a fault can show that it had an effect.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The name under which everything that is not a member of the cluster appears at an end of a link.
 pub const OUTSIDE: &str = "outside";
+
+/// Under which [`Links::set`] imposes; numbers of faults begin above it.
+const BY_HAND: u64 = 0;
 
 /// What happens to bytes on one directed link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +26,12 @@ pub enum LinkState {
     Pass,
     /// Bytes pass, each this much later; the rate stays.
     Delay(Duration),
+    /// Bytes pass in order, each late by something between the two.
+    Jitter(Duration, Duration),
+    /// Bytes pass, at most so many a second on each connection.
+    Rate(u32),
+    /// Connections older than this carry nothing and are told nothing (no FIN, no RST); younger ones pass.
+    HalfOpen(Instant),
     /// Bytes wait and connections cannot be opened: a network that drops every packet.
     Hold,
     /// Connections are closed by RST, new ones refused.
@@ -26,13 +39,133 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    /// Whether bytes get through, late or not.
+    /// Whether a new connection gets through, late or not.
     pub fn is_open(self) -> bool {
-        matches!(self, LinkState::Pass | LinkState::Delay(_))
+        !matches!(self, LinkState::Hold | LinkState::Reset)
+    }
+
+    /// What it means for a connection that was opened at `born`.
+    pub(crate) fn of_connection(self, born: Instant) -> LinkState {
+        match self {
+            LinkState::HalfOpen(since) if born < since => LinkState::Hold,
+            LinkState::HalfOpen(_) => LinkState::Pass,
+            other => other,
+        }
+    }
+
+    fn severity(self) -> u8 {
+        match self {
+            LinkState::Pass => 0,
+            LinkState::Delay(_) => 1,
+            LinkState::Jitter(..) => 2,
+            LinkState::Rate(_) => 3,
+            LinkState::HalfOpen(_) => 4,
+            LinkState::Hold => 5,
+            LinkState::Reset => 6,
+        }
     }
 }
 
-type ByEnds = HashMap<(String, String), watch::Sender<LinkState>>;
+/// What a link has done to bytes since the cluster was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Bytes handed on.
+    pub passed_bytes: u64,
+    /// Times that a direction of a connection, or a dial, had to wait at a held link.
+    pub held: u64,
+    /// Chunks handed on late by a delay or a rate.
+    pub late: u64,
+    /// Connections reset, or refused by a reset.
+    pub reset: u64,
+}
+
+impl Counts {
+    /// What was added since `before`.
+    #[must_use]
+    pub fn since(self, before: Counts) -> Counts {
+        Counts {
+            passed_bytes: self.passed_bytes.saturating_sub(before.passed_bytes),
+            held: self.held.saturating_sub(before.held),
+            late: self.late.saturating_sub(before.late),
+            reset: self.reset.saturating_sub(before.reset),
+        }
+    }
+
+    fn plus(self, other: Counts) -> Counts {
+        Counts {
+            passed_bytes: self.passed_bytes + other.passed_bytes,
+            held: self.held + other.held,
+            late: self.late + other.late,
+            reset: self.reset + other.reset,
+        }
+    }
+}
+
+/// The live counters of a link.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    passed_bytes: AtomicU64,
+    held: AtomicU64,
+    late: AtomicU64,
+    reset: AtomicU64,
+}
+
+impl Meter {
+    pub(crate) fn passed(&self, bytes: usize) {
+        self.passed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn held(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn late(&self) {
+        self.late.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reset(&self) {
+        self.reset.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Counts {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts {
+            passed_bytes: load(&self.passed_bytes),
+            held: load(&self.held),
+            late: load(&self.late),
+            reset: load(&self.reset),
+        }
+    }
+}
+
+/// A link as a pump sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tap {
+    pub(crate) state: watch::Receiver<LinkState>,
+    pub(crate) meter: Arc<Meter>,
+}
+
+#[derive(Debug)]
+struct Link {
+    state: watch::Sender<LinkState>,
+    imposed: BTreeMap<u64, LinkState>,
+    meter: Arc<Meter>,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Link { state: watch::Sender::new(LinkState::Pass), imposed: BTreeMap::new(), meter: Arc::default() }
+    }
+}
+
+impl Link {
+    fn settle(&self) {
+        let worst = self.imposed.values().copied().max_by_key(|state| state.severity()).unwrap_or_default();
+        self.state.send_if_modified(|state| std::mem::replace(state, worst) != worst);
+    }
+}
+
+type ByEnds = HashMap<(String, String), Link>;
 
 /// All directed links of a cluster. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -41,23 +174,48 @@ pub struct Links {
 }
 
 impl Links {
-    /// Sets the link that carries bytes from `from` to `to`.
+    /// Sets the link that carries bytes from `from` to `to`, beside what faults have imposed on it.
     pub fn set(&self, from: &str, to: &str, state: LinkState) {
+        self.impose(BY_HAND, from, to, state);
+    }
+
+    /// Imposes a state on a link under the number of a fault, in place of what that fault had imposed on it.
+    pub fn impose(&self, fault: u64, from: &str, to: &str, state: LinkState) {
         self.with(from, to, |link| {
-            link.send_replace(state);
+            match state {
+                LinkState::Pass => link.imposed.remove(&fault),
+                _ => link.imposed.insert(fault, state),
+            };
+            link.settle();
         });
+    }
+
+    /// Takes back everything that a fault has imposed.
+    pub fn lift(&self, fault: u64) {
+        for link in self.by_ends.lock().unwrap_or_else(PoisonError::into_inner).values_mut() {
+            if link.imposed.remove(&fault).is_some() {
+                link.settle();
+            }
+        }
     }
 
     /// The present state of a link.
     pub fn get(&self, from: &str, to: &str) -> LinkState {
-        self.with(from, to, |link| *link.borrow())
+        self.with(from, to, |link| *link.state.borrow())
     }
 
-    /// Lets every link pass again, those to and from [`OUTSIDE`] included.
-    pub fn heal(&self) {
+    /// What links have done so far, all that `wanted` names by their ends together.
+    pub fn counts(&self, wanted: impl Fn(&str, &str) -> bool) -> Counts {
         let links = self.by_ends.lock().unwrap_or_else(PoisonError::into_inner);
-        for link in links.values() {
-            link.send_replace(LinkState::Pass);
+        let wanted = links.iter().filter(|((from, to), _)| wanted(from, to));
+        wanted.fold(Counts::default(), |sum, (_, link)| sum.plus(link.meter.read()))
+    }
+
+    /// Lets every link pass again, those to and from [`OUTSIDE`] included, whoever imposed what.
+    pub fn heal(&self) {
+        for link in self.by_ends.lock().unwrap_or_else(PoisonError::into_inner).values_mut() {
+            link.imposed.clear();
+            link.settle();
         }
     }
 
@@ -66,20 +224,20 @@ impl Links {
         let links = self.by_ends.lock().unwrap_or_else(PoisonError::into_inner);
         let mut faults: Vec<_> = links
             .iter()
-            .map(|((from, to), link)| (from.clone(), to.clone(), *link.borrow()))
+            .map(|((from, to), link)| (from.clone(), to.clone(), *link.state.borrow()))
             .filter(|(_, _, state)| *state != LinkState::Pass)
             .collect();
         faults.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
         faults
     }
 
-    pub(crate) fn subscribe(&self, from: &str, to: &str) -> watch::Receiver<LinkState> {
-        self.with(from, to, watch::Sender::subscribe)
+    pub(crate) fn tap(&self, from: &str, to: &str) -> Tap {
+        self.with(from, to, |link| Tap { state: link.state.subscribe(), meter: Arc::clone(&link.meter) })
     }
 
-    fn with<T>(&self, from: &str, to: &str, f: impl FnOnce(&watch::Sender<LinkState>) -> T) -> T {
+    fn with<T>(&self, from: &str, to: &str, f: impl FnOnce(&mut Link) -> T) -> T {
         let mut links = self.by_ends.lock().unwrap_or_else(PoisonError::into_inner);
-        f(links.entry((from.to_owned(), to.to_owned())).or_insert_with(|| watch::Sender::new(LinkState::Pass)))
+        f(links.entry((from.to_owned(), to.to_owned())).or_default())
     }
 }
 
@@ -97,5 +255,18 @@ mod tests {
         assert!(!links.get("n1", "n2").is_open());
         links.heal();
         assert!(links.faults().is_empty());
+    }
+
+    #[test]
+    fn the_worst_of_what_is_imposed_is_in_force_and_lifting_one_fault_leaves_the_other() {
+        let links = Links::default();
+        let delay = LinkState::Delay(Duration::from_millis(5));
+        links.impose(1, "n1", "n2", LinkState::Hold);
+        links.impose(2, "n1", "n2", delay);
+        assert_eq!(links.get("n1", "n2"), LinkState::Hold);
+        links.lift(1);
+        assert_eq!(links.get("n1", "n2"), delay);
+        links.lift(2);
+        assert_eq!(links.get("n1", "n2"), LinkState::Pass);
     }
 }

@@ -5,12 +5,14 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::links::Tap;
 use super::pump::{Ended, open, pump};
-use super::{LinkState, Links, OUTSIDE, Roster};
+use super::{Links, OUTSIDE, Roster};
 
 /// Connections through one proxy at a time; members that dial again and again into a held link stay below it.
 const CONNECTIONS_MAX: usize = 1024;
@@ -98,8 +100,8 @@ async fn carry(mut inward: TcpStream, from: SocketAddr, route: &Arc<Route>) -> R
     let lookup = route.clone();
     let found = tokio::task::spawn_blocking(move || lookup.roster.owner(from, lookup.address)).await;
     let dialler = found.map_err(io::Error::other)??.unwrap_or_else(|| OUTSIDE.to_owned());
-    let mut there = route.links.subscribe(&dialler, &route.member);
-    let mut back = route.links.subscribe(&route.member, &dialler);
+    let mut there = route.links.tap(&dialler, &route.member);
+    let mut back = route.links.tap(&route.member, &dialler);
     let mut outward = match connect(&mut there, &mut back, route.upstream).await {
         Ok(outward) => outward,
         Err(ended) => {
@@ -109,10 +111,11 @@ async fn carry(mut inward: TcpStream, from: SocketAddr, route: &Arc<Route>) -> R
     };
     inward.set_nodelay(true)?;
     outward.set_nodelay(true)?;
+    let born = Instant::now();
     let carried = {
         let (in_source, in_sink) = inward.split();
         let (out_source, out_sink) = outward.split();
-        tokio::try_join!(pump(in_source, out_sink, there), pump(out_source, in_sink, back))
+        tokio::try_join!(pump(in_source, out_sink, there, born), pump(out_source, in_sink, back, born))
     };
     if carried.is_err() {
         // Dropped with this option, a socket is closed by RST.
@@ -123,15 +126,12 @@ async fn carry(mut inward: TcpStream, from: SocketAddr, route: &Arc<Route>) -> R
 }
 
 /// A TCP handshake needs both directions.
-async fn connect(
-    there: &mut watch::Receiver<LinkState>,
-    back: &mut watch::Receiver<LinkState>,
-    upstream: SocketAddrV4,
-) -> Result<TcpStream, Ended> {
+async fn connect(there: &mut Tap, back: &mut Tap, upstream: SocketAddrV4) -> Result<TcpStream, Ended> {
     loop {
-        open(there).await?;
-        open(back).await?;
-        if there.borrow().is_open() && back.borrow().is_open() {
+        // A connection that is not there yet is younger than any fault.
+        open(there, Instant::now()).await?;
+        open(back, Instant::now()).await?;
+        if there.state.borrow().is_open() && back.state.borrow().is_open() {
             return Ok(TcpStream::connect(upstream).await?);
         }
     }
@@ -149,9 +149,10 @@ mod tests {
     use std::time::Duration;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::{Instant, timeout};
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::cluster::proxy::LinkState;
 
     /// How long nothing must come over a held link.
     const HELD_FOR: Duration = Duration::from_millis(100);
@@ -221,5 +222,41 @@ mod tests {
         let sent = Instant::now();
         assert_eq!(echo(&mut stream).await.unwrap(), 7);
         assert!(sent.elapsed() >= HELD_FOR, "{:?}", sent.elapsed());
+    }
+
+    #[tokio::test]
+    async fn jitter_keeps_the_order_and_is_counted() {
+        let (links, _proxy, mut stream) = echoing().await;
+        links.impose(1, "n1", OUTSIDE, LinkState::Jitter(Duration::from_millis(5), Duration::from_millis(30)));
+        for byte in 0..20 {
+            stream.write_u8(byte).await.unwrap();
+        }
+        for byte in 0..20 {
+            assert_eq!(stream.read_u8().await.unwrap(), byte);
+        }
+        assert!(links.counts(|from, _| from == "n1").late > 0);
+    }
+
+    #[tokio::test]
+    async fn a_rate_makes_bytes_take_their_time() {
+        let (links, _proxy, mut stream) = echoing().await;
+        links.impose(1, OUTSIDE, "n1", LinkState::Rate(100_000));
+        let sent = Instant::now();
+        stream.write_all(&[7; 20_000]).await.unwrap();
+        stream.read_exact(&mut [0; 20_000]).await.unwrap();
+        assert!(sent.elapsed() >= Duration::from_millis(190), "{:?}", sent.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_half_open_connection_is_silent_for_ever_and_a_new_one_passes() {
+        let (links, proxy, mut old) = echoing().await;
+        for (from, to) in [(OUTSIDE, "n1"), ("n1", OUTSIDE)] {
+            links.impose(1, from, to, LinkState::HalfOpen(Instant::now()));
+        }
+        old.write_u8(9).await.unwrap();
+        assert!(timeout(HELD_FOR, old.read_u8()).await.is_err());
+        let mut new = TcpStream::connect(proxy.address()).await.unwrap();
+        assert_eq!(echo(&mut new).await.unwrap(), 7);
+        assert!(links.counts(|_, _| true).held > 0);
     }
 }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A held link behaves as a network that drops packets: what was sent waits, a connection cannot be opened, nobody is told;
-//! once healed, TCP delivers what waited. A reset link closes connections with RST and refuses new ones.
+//! once healed, TCP delivers what waited. A reset link closes connections with RST and refuses new ones. A half-open one leaves
+//! the connections that were there to silence, and passes new ones.
 //! Does not: lose, reorder or change bytes of a live TCP connection (TCP would not either).
 
 mod links;
@@ -18,6 +19,6 @@ mod listener;
 mod owner;
 mod pump;
 
-pub use links::{LinkState, Links, OUTSIDE};
+pub use links::{Counts, LinkState, Links, OUTSIDE};
 pub use listener::Proxy;
 pub(crate) use owner::Roster;

@@ -4,14 +4,16 @@
 //! the rate. A closed source closes the sink after the last byte; a reset link ends both directions.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::LinkState;
+use super::links::Tap;
 
 /// Bytes read at once.
 const CHUNK_BYTES_MAX: usize = 32 * 1024;
@@ -27,20 +29,23 @@ pub(crate) enum Ended {
     Io(#[from] io::Error),
 }
 
-/// Carries bytes from `source` to `sink` until the source closes.
-pub(crate) async fn pump(
-    source: ReadHalf<'_>,
-    sink: WriteHalf<'_>,
-    link: watch::Receiver<LinkState>,
-) -> Result<(), Ended> {
+/// Carries bytes from `source` to `sink` until the source closes; the connection was opened at `born`.
+pub(crate) async fn pump(source: ReadHalf<'_>, sink: WriteHalf<'_>, link: Tap, born: Instant) -> Result<(), Ended> {
     let (chunks, queue) = mpsc::channel(CHUNKS_IN_FLIGHT_MAX);
-    tokio::try_join!(read(source, chunks, link.clone()), write(queue, sink, link)).map(|_| ())
+    tokio::try_join!(read(source, chunks, link.clone(), born), write(queue, sink, link, born)).map(|_| ())
 }
 
-/// Waits until the link is open; an error if it is reset.
-pub(crate) async fn open(link: &mut watch::Receiver<LinkState>) -> Result<LinkState, Ended> {
-    match link.wait_for(|state| *state != LinkState::Hold).await.map(|state| *state) {
-        Ok(LinkState::Reset) | Err(_) => Err(Ended::Reset),
+/// Waits until the link is open to a connection opened at `born`; an error if it is reset.
+pub(crate) async fn open(link: &mut Tap, born: Instant) -> Result<LinkState, Ended> {
+    if link.state.borrow().of_connection(born) == LinkState::Hold {
+        link.meter.held();
+    }
+    let state = link.state.wait_for(|state| state.of_connection(born) != LinkState::Hold).await;
+    match state.map(|state| state.of_connection(born)) {
+        Ok(LinkState::Reset) | Err(_) => {
+            link.meter.reset();
+            Err(Ended::Reset)
+        }
         Ok(state) => Ok(state),
     }
 }
@@ -48,23 +53,36 @@ pub(crate) async fn open(link: &mut watch::Receiver<LinkState>) -> Result<LinkSt
 async fn read(
     mut source: ReadHalf<'_>,
     chunks: mpsc::Sender<(Instant, Bytes)>,
-    mut link: watch::Receiver<LinkState>,
+    mut link: Tap,
+    born: Instant,
 ) -> Result<(), Ended> {
     let mut buffer = vec![0; CHUNK_BYTES_MAX];
+    // Until when a link with a rate is busy with what came before.
+    let mut busy_until = Instant::now();
     loop {
-        let state = open(&mut link).await?;
+        let state = open(&mut link, born).await?;
         let length = tokio::select! {
             biased;
-            _ = link.changed() => continue,
+            _ = link.state.changed() => continue,
             length = source.read(&mut buffer) => length?,
         };
         if length == 0 {
             return Ok(());
         }
+        let now = Instant::now();
         let due = match state {
-            LinkState::Delay(delay) => Instant::now() + delay,
-            _ => Instant::now(),
+            LinkState::Delay(delay) => now + delay,
+            LinkState::Jitter(least, most) => now + rand::random_range(least..=most.max(least)),
+            LinkState::Rate(bytes_per_second) => {
+                let takes = Duration::from_secs_f64(length as f64 / f64::from(bytes_per_second.max(1)));
+                busy_until = busy_until.max(now) + takes;
+                busy_until
+            }
+            _ => now,
         };
+        if due > now {
+            link.meter.late();
+        }
         let chunk = Bytes::copy_from_slice(&buffer[..length]);
         tokio::select! {
             sent = chunks.send((due, chunk)) => if sent.is_err() { return Ok(()) },
@@ -76,7 +94,8 @@ async fn read(
 async fn write(
     mut queue: mpsc::Receiver<(Instant, Bytes)>,
     mut sink: WriteHalf<'_>,
-    mut link: watch::Receiver<LinkState>,
+    mut link: Tap,
+    born: Instant,
 ) -> Result<(), Ended> {
     loop {
         let (due, chunk) = tokio::select! {
@@ -89,18 +108,19 @@ async fn write(
         if due > Instant::now() {
             sleep_until(due).await;
         }
-        open(&mut link).await?;
+        open(&mut link, born).await?;
         tokio::select! {
             written = sink.write_all(&chunk) => written?,
             ended = reset(&mut link) => return Err(ended),
         }
+        link.meter.passed(chunk.len());
     }
-    open(&mut link).await?;
+    open(&mut link, born).await?;
     Ok(sink.shutdown().await?)
 }
 
 /// Returns once the link is reset.
-async fn reset(link: &mut watch::Receiver<LinkState>) -> Ended {
+async fn reset(link: &mut Tap) -> Ended {
     // An error means that the cluster is gone, and its links with it.
-    link.wait_for(|state| *state == LinkState::Reset).await.map_or(Ended::Reset, |_| Ended::Reset)
+    link.state.wait_for(|state| *state == LinkState::Reset).await.map_or(Ended::Reset, |_| Ended::Reset)
 }
