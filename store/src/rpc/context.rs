@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::mvcc::{Mvcc, View};
 use crate::quota::Quota;
 use crate::raft::Consensus;
+use crate::simulated;
 use crate::watch::Hub;
 
 /// How large, how many, how long.
@@ -148,7 +149,7 @@ impl Context {
         }
         let _turn = self.shared.reads_large.acquire().await.map_err(|_| STOPPED)?;
         let mvcc = self.mvcc.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = simulated::blocking(move || {
             let _open = open;
             mvcc.read(f)
         });

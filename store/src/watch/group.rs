@@ -25,6 +25,7 @@ use super::pipe::Pipe;
 use super::recent::{HandOver, Recent};
 use super::stats::Stats;
 use super::watcher::{Place, Spec, Watcher};
+use crate::planted::{self, Bug};
 
 /// One gRPC stream, as the groups see it.
 #[derive(Debug)]
@@ -129,6 +130,9 @@ impl Groups {
         for recorded in chunk {
             assert_eq!(recorded.revision, self.published + 1, "a published revision follows the one before");
             self.published = recorded.revision;
+            if planted::is(Bug::EventDropped) && recorded.revision % 100 == 0 {
+                continue;
+            }
             for cell in recorded.cells.iter() {
                 self.synced.matching(&cell.event, |class| {
                     let (_, batch) = matched.entry(class.id).or_insert_with(|| (&class.watchers, Batch::default()));
@@ -160,6 +164,9 @@ impl Groups {
         let before = self.published;
         self.published = before.max(revision);
         self.recent = Recent::default();
+        if planted::is(Bug::WatchersNotRebased) {
+            return;
+        }
         for id in self.synced.drain() {
             let watcher = self.watchers.get_mut(&id).expect("an indexed watcher exists");
             watcher.next = watcher.next.max(before + 1);

@@ -58,7 +58,7 @@ enum Ended {
 }
 
 fn channel(seat: &Seat) -> Result<Channel, Error> {
-    Channel::to(&seat.url, None, ConnectOptions { timeout: Duration::from_secs(1), ..ConnectOptions::default() })
+    seat.channel(ConnectOptions { timeout: Duration::from_secs(1), ..ConnectOptions::default() })
 }
 
 fn create(open: &Open) -> pb::WatchRequest {
