@@ -115,11 +115,13 @@ impl Member {
         ensure!(!self.has_power(), "{} runs already", self.config.name);
         let plug = Plug::new(StdRng::from_rng(&mut self.chance));
         let (tell, ended) = watch::channel(None);
+        let network = world.network.clone();
+        let (runtime, halt) = world.power_on(self.host)?;
+        let runtime = runtime.handle().clone();
         let tell = Arc::new(move |reason: String| {
             tell.send_if_modified(|known| known.is_none() && known.replace(reason).is_none());
+            halt.cancel();
         });
-        let network = world.network.clone();
-        let runtime = world.power_on(self.host)?.handle().clone();
         let seams = self.seams(&network, &plug, {
             let tell = Arc::clone(&tell);
             Arc::new(move |reason| tell(reason))

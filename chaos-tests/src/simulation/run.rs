@@ -38,6 +38,8 @@ const END_STEPS_MAX: u64 = 40_000;
 const REQUEST_WITHIN: Duration = Duration::from_millis(400);
 /// Calls under way when the traffic stops are over after this.
 const DRAIN_STEPS: u64 = 100;
+/// Longer than a log waits, when it is idle, until it writes what is committed.
+const MARK_STEPS: u64 = 300;
 /// Between two looks at who leads.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Looks between two records of how far a member is.
@@ -240,6 +242,8 @@ fn end(plan: &Plan, stage: &mut Stage, mut scribes: Scribes) -> anyhow::Result<V
     if !late.is_empty() {
         tracing::warn!(?late, "watches have not come to the end");
     }
+    // What was committed last is marked so in the logs once they are idle.
+    stage.steps(MARK_STEPS)?;
     stage.close();
     Ok(doubts)
 }

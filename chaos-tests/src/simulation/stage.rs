@@ -51,7 +51,7 @@ impl Stage {
     ) -> anyhow::Result<Stage> {
         let mut world = World::new(count + 1, seed);
         let members = members(&world, store, count, folder, seed ^ 0x6d65_6d62_6572)?;
-        let runtime = world.power_on(count)?;
+        let (runtime, _) = world.power_on(count)?;
         let recorder = {
             let _here = runtime.enter();
             Arc::new(recorder()?)

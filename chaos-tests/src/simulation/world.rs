@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng, SeedableRng};
 use tokio::runtime::{Builder, RngSeed, Runtime};
+use tokio_util::sync::CancellationToken;
 
 use super::network::{Host, Network};
 
@@ -25,6 +26,8 @@ struct Machine {
     /// Its clock goes on while it is held.
     owes: Duration,
     clock_stops: bool,
+    /// Its process would have ended: what is left of it may go on for ever without time passing.
+    halt: CancellationToken,
 }
 
 /// All machines, and what connects them.
@@ -54,8 +57,8 @@ impl World {
         self.steps
     }
 
-    /// A machine has power from now on; its runtime.
-    pub(crate) fn power_on(&mut self, host: Host) -> anyhow::Result<&Runtime> {
+    /// A machine has power from now on; its runtime, and what halts it.
+    pub(crate) fn power_on(&mut self, host: Host) -> anyhow::Result<(&Runtime, CancellationToken)> {
         let seed: [u8; 8] = self.chance.random();
         let runtime = Builder::new_current_thread()
             .enable_time()
@@ -65,7 +68,7 @@ impl World {
         self.network.up(host, runtime.handle().clone());
         let machine = &mut self.machines[host];
         *machine = Machine { held: machine.held, ..Machine::default() };
-        Ok(machine.runtime.insert(runtime))
+        Ok((machine.runtime.insert(runtime), machine.halt.clone()))
     }
 
     /// A machine stops where it is: all that ran there is gone. Silent, where nothing answers for it from now on.
@@ -106,6 +109,9 @@ impl World {
 impl Machine {
     fn step(&mut self) {
         let Some(runtime) = &self.runtime else { return };
+        if self.halt.is_cancelled() {
+            return;
+        }
         if self.held > 0 {
             if !self.clock_stops {
                 self.owes += STEP;
@@ -113,12 +119,14 @@ impl Machine {
             return;
         }
         let owed = std::mem::take(&mut self.owes);
-        runtime.block_on(async {
+        let running = async {
             if !owed.is_zero() {
                 tokio::time::advance(owed).await;
             }
             tokio::time::sleep(STEP).await;
-        });
+        };
+        // `None`: it has ended.
+        runtime.block_on(self.halt.run_until_cancelled(running)).unwrap_or_default();
     }
 }
 
