@@ -14,8 +14,8 @@ pub enum Bug {
     SyncErrorIgnored,
     /// M-03: reads are served by whoever takes itself for the leader.
     ReadUnconfirmed,
-    /// M-04: progress is told past events that were not delivered yet.
-    ProgressTooEarly,
+    /// M-04: progress is told past what was delivered.
+    ProgressTooFar,
     /// M-05: watchers miss an event now and then.
     EventDropped,
     /// M-06: watchers are not told of what a snapshot has brought.
@@ -42,7 +42,7 @@ impl Bug {
         ("M-01", Bug::SyncSkipped),
         ("M-02", Bug::SyncErrorIgnored),
         ("M-03", Bug::ReadUnconfirmed),
-        ("M-04", Bug::ProgressTooEarly),
+        ("M-04", Bug::ProgressTooFar),
         ("M-05", Bug::EventDropped),
         ("M-06", Bug::WatchersNotRebased),
         ("M-07", Bug::ExpiryUnconfirmed),
