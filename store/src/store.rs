@@ -190,6 +190,8 @@ impl Store {
             http: http::router(&context),
             metrics: http::metrics_router(&context),
         };
+        // Until it has published itself, which comes behind all that was committed before.
+        context.set_recovered(false);
         listeners.serve_peers(&routes, &mut tasks, &stop);
         spawn_rooms(&mut tasks, &config, &running.handle, rooms, &context.metrics, &stop);
         let alarming = context.clone();
@@ -199,7 +201,7 @@ impl Store {
         });
         running.go(&membership).await?;
         listeners.serve_clients(&routes, &mut tasks, &stop);
-        tasks.spawn(publish(config, membership, running.handle.clone(), stop.clone()));
+        tasks.spawn(publish(config, membership, running.handle.clone(), context.clone()));
 
         let ended = loop {
             tokio::select! {
@@ -380,7 +382,7 @@ async fn publish(
     config: Config,
     membership: raft::Membership,
     handle: Handle,
-    stop: CancellationToken,
+    context: rpc::Context,
 ) -> Result<(), Error> {
     let texts = |urls: &[crate::config::Url]| urls.iter().map(ToString::to_string).collect();
     let member = pb::Member {
@@ -396,7 +398,7 @@ async fn publish(
     loop {
         let proposed = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(()),
+            () = context.shutdown.cancelled() => return Ok(()),
             proposed = handle.propose(command.clone()) => proposed,
         };
         match proposed {
@@ -405,6 +407,7 @@ async fn publish(
             Err(error) => tracing::warn!(target: "store", %error, "cannot publish this member yet; trying again"),
         }
     }
+    context.set_recovered(true);
     tracing::info!(
         target: "store",
         local_member_id = format!("{:x}", membership.member),
