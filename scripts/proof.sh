@@ -16,7 +16,7 @@ export FAIRLEAD_PROOF=1 FAIRLEAD_BIN=$PWD/bin/fairlead RUST_BACKTRACE=0
 mkdir -p docs/proof
 
 proofs=("$@")
-[ ${#proofs[@]} -gt 0 ] || proofs=(durability power failover figures capacity)
+[ ${#proofs[@]} -gt 0 ] || proofs=(durability power failover figures simulation capacity)
 status=0
 for proof in "${proofs[@]}"; do
     printf '== %s\n' "$proof"

@@ -19,4 +19,6 @@ pub mod page;
 pub mod record;
 pub mod run;
 pub mod scenario;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod traffic;

@@ -20,13 +20,16 @@ pub mod member;
 pub mod metrics;
 pub mod mvcc;
 pub mod net;
+pub mod planted;
 pub mod quota;
 pub mod raft;
 pub mod restore;
 pub mod rpc;
 mod serving;
+pub mod simulated;
 pub mod snapshot_file;
 mod store;
 pub mod watch;
 
+pub use serving::{Fabric, Network, Served};
 pub use store::{Error, OpenDisk, Seams, Store, rocks_engine};

@@ -22,6 +22,7 @@ mod panics;
 mod revision_order;
 mod revisions;
 mod serializable;
+mod terms;
 mod values;
 mod verdict;
 mod watch;
@@ -139,6 +140,7 @@ const CHECKERS: &[Checker] = &[
         "how long two clients took themselves for the holder (measured, not promised)",
         lock::overlap::check,
     ),
+    checker(47, "terms", "a member's term never steps back, over restarts and power cuts neither", terms::check),
 ];
 
 /// Holds a history against every guarantee.

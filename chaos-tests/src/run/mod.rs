@@ -8,7 +8,7 @@
 //! nothing either.
 //! Does not: choose what to do ([`crate::scenario`]), report ([`Ran`] is what a report is made of).
 
-mod committed;
+pub(crate) mod committed;
 mod error;
 mod finals;
 mod left;

@@ -11,7 +11,7 @@ use fairlead_store::config::Config;
 use fairlead_store::engine::{Engine as _, Family, schema};
 use fairlead_store::log::{self, Disk, MemDisk};
 use fairlead_store::mvcc::removal_of;
-use fairlead_store::{OpenDisk, Seams, Store};
+use fairlead_store::{Network, OpenDisk, Seams, Store};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::runtime::Runtime;
@@ -200,6 +200,7 @@ impl Member {
             disk: open,
             engine: Arc::new(move |folder| engines.open(folder, &plug)),
             rng: StdRng::from_rng(&mut self.rng),
+            network: Network::Sockets,
             log,
             end: Arc::new(move || tell("raft or its state is dead".to_owned())),
         }
