@@ -17,6 +17,8 @@ pub mod model;
 pub mod nemesis;
 pub mod page;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 pub mod traffic;

@@ -26,9 +26,11 @@ mod values;
 mod verdict;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use evidence::Evidence;
+pub(crate) use evidence::{Op, Run, operations, runs};
 pub use verdict::{COUNTER_EXAMPLE_MAX, COVERAGE, InvariantId, Judged, Verdict, Violation};
 
 use crate::history::History;
@@ -151,6 +153,37 @@ pub fn judge(history: &History) -> Vec<Judged> {
         verdict: (checker.check)(&evidence),
     };
     CHECKERS.iter().map(judged).collect()
+}
+
+/// Whether a history breaks a guarantee at the same record and in the same way as `broken`, numbers aside, and by no checker
+/// that is not among `known`.
+pub(crate) fn breaks_so(history: &History, broken: &Judged, known: &BTreeSet<&'static str>) -> bool {
+    let evidence = Evidence::gather(history);
+    let (Some(own), Some(was)) = (
+        CHECKERS.iter().find(|it| it.invariant == broken.invariant && it.name == broken.checker),
+        broken.verdict.violation(),
+    ) else {
+        return false;
+    };
+    let found = (own.check)(&evidence);
+    let same = found.violation().is_some_and(|is| {
+        is.first == was.first && without_numbers(&is.explanation) == without_numbers(&was.explanation)
+    });
+    let news = |it: &&Checker| !known.contains(it.name);
+    same && !CHECKERS.iter().filter(news).any(|it| (it.check)(&evidence).violation().is_some())
+}
+
+/// A sentence in which every number is the same.
+fn without_numbers(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        match c {
+            '0'..='9' if plain.ends_with('#') => {}
+            '0'..='9' => plain.push('#'),
+            _ => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// As [`judge`], with how long each checker took, without what they share.
