@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::words;
 use crate::check::{Op, Run, operations, runs};
-use crate::history::{Code, Event, Fault, FaultStep, HashKv, History, Member, MemberStep, Outcome, Panic, Phase, Request};
+use crate::history::{
+    Code, Event, Fault, FaultStep, HashKv, History, Member, MemberStep, Outcome, Panic, Phase, Request,
+};
 
 /// How an operation ended, as its client's user would say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

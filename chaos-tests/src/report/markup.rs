@@ -72,7 +72,13 @@ mod tests {
 
     #[test]
     fn nearly_all_is_not_all() {
-        assert_eq!((percent(999_999, 1_000_000), percent(3, 3), percent(0, 0)), ("99.99 %".into(), "100.00 %".into(), "–".into()));
-        assert_eq!((count(1_234_567), count(999), ms(0.5), ms(1_500.0)), ("1\u{202f}234\u{202f}567".into(), "999".into(), "0.50 ms".into(), "1.50 s".into()));
+        assert_eq!(
+            (percent(999_999, 1_000_000), percent(3, 3), percent(0, 0)),
+            ("99.99 %".into(), "100.00 %".into(), "–".into())
+        );
+        assert_eq!(
+            (count(1_234_567), count(999), ms(0.5), ms(1_500.0)),
+            ("1\u{202f}234\u{202f}567".into(), "999".into(), "0.50 ms".into(), "1.50 s".into())
+        );
     }
 }

@@ -245,7 +245,10 @@ mod tests {
     #[test]
     fn quantiles_are_nearest_ranks() {
         let values: Vec<u64> = (1..=100).collect();
-        assert_eq!((quantile(&values, 500), quantile(&values, 990), quantile(&values, 1_000)), (Some(50), Some(99), Some(100)));
+        assert_eq!(
+            (quantile(&values, 500), quantile(&values, 990), quantile(&values, 1_000)),
+            (Some(50), Some(99), Some(100))
+        );
         assert_eq!((quantile(&[7], 500), quantile(&[], 500)), (Some(7), None));
     }
 

@@ -111,4 +111,6 @@ pub fn write(files: &Files, path: &Path, history: &History, judged: &[Judged]) -
 }
 
 #[cfg(test)]
+mod look_test;
+#[cfg(test)]
 mod report_test;

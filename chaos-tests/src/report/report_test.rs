@@ -80,7 +80,8 @@ fn entities(text: &str) -> Result<(), String> {
 
 #[test]
 fn page_and_junit_are_well_formed_and_hold_a_word_of_every_checker() {
-    for history in [generate(&small(1)), spoiled("two responses of a watch change places"), spoiled("a member panics")] {
+    for history in [generate(&small(1)), spoiled("two responses of a watch change places"), spoiled("a member panics")]
+    {
         let report = report(&history);
         let tags = elements(&report.html).unwrap();
         let cases = elements(&report.junit).unwrap();
@@ -147,9 +148,8 @@ fn wrong_read(key: &str) -> History {
         plan: None,
     };
     let invoke = |op, request| Event::Invoke(Invoke { op, client: op, member: 1, request });
-    let told = |op, answer| {
-        Event::Return(Return { op, outcome: Outcome::Ok(Answered { revision: 2, term: 1, answer }) })
-    };
+    let told =
+        |op, answer| Event::Return(Return { op, outcome: Outcome::Ok(Answered { revision: 2, term: 1, answer }) });
     let value = "</td><script>alert('&amp;')</script>\u{0}".to_owned();
     let kv = KeyValue {
         key: key.to_owned(),

@@ -121,10 +121,8 @@ impl Summary {
             known: it.verdict.violation().and_then(|_| expected.known(&scenario, it.invariant)),
             example: it.verdict.violation().map(|it| example(facts, &by_op, it)).unwrap_or_default(),
         };
-        let disturbed = |fault: &Injected| Disturbed {
-            gaps: measured.gaps.get(&fault.number).copied(),
-            fault: fault.clone(),
-        };
+        let disturbed =
+            |fault: &Injected| Disturbed { gaps: measured.gaps.get(&fault.number).copied(), fault: fault.clone() };
         Summary {
             schema: SUMMARY_SCHEMA,
             verdict: overall(judged, facts.logged),
@@ -213,7 +211,11 @@ fn reproduce(facts: &Facts<'_>, scenario: &str, judged: &[Judged], file: &str) -
 /// A word of a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

@@ -38,11 +38,7 @@ pub struct Minimized {
 ///
 /// # Errors
 /// When a run could not be done.
-pub async fn minimize<F>(
-    plan: Plan,
-    bounds: Bounds,
-    mut violates: impl FnMut(Plan) -> F,
-) -> Result<Minimized, Error>
+pub async fn minimize<F>(plan: Plan, bounds: Bounds, mut violates: impl FnMut(Plan) -> F) -> Result<Minimized, Error>
 where
     F: Future<Output = Result<bool, Error>>,
 {

@@ -22,7 +22,7 @@ pub mod target;
 mod watcher;
 
 pub use error::Error;
-pub(crate) use outcome::{is_logged, overall};
+pub(crate) use outcome::overall;
 pub use outcome::{Ran, Verdict, check_file, judge_history};
 pub use plan::Plan;
 pub use run_plan::{Options, replay_plan, run};

@@ -98,7 +98,7 @@ fn remove(ran: &Ran) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{InvariantId, Judged, Violation, Verdict as Word};
+    use crate::check::{InvariantId, Judged, Verdict as Word, Violation};
     use crate::model::generate;
     use crate::report::{self, Files};
 

@@ -6,7 +6,7 @@
 //! what nobody wrote. Records keep their lines until they are written.
 //! Does not: cut a log in its middle (a replay needs its beginning), or change a record.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Delta;
 use crate::check::{self, Judged};
@@ -158,8 +158,8 @@ fn parts_from(history: &History, at: u64) -> BTreeSet<Part> {
 }
 
 /// A key of each part that has one.
-fn keys(history: &History) -> HashMap<Part, String> {
-    let mut keys = HashMap::new();
+fn keys(history: &History) -> BTreeMap<Part, String> {
+    let mut keys = BTreeMap::new();
     for record in history.records() {
         let key = match &record.event {
             Event::Invoke(it) => key(&it.request),

@@ -66,7 +66,8 @@ fn bands(facts: &Facts<'_>) -> String {
     for (from, to) in facts.faults.iter().filter_map(|fault| facts.window(fault)) {
         all.add(x(from, facts.end), x(to, facts.end), 0.0, HIGH);
     }
-    let names: std::collections::BTreeSet<&str> = facts.faults.iter().map(|fault| words::fault_name(&fault.kind)).collect();
+    let names: std::collections::BTreeSet<&str> =
+        facts.faults.iter().map(|fault| words::fault_name(&fault.kind)).collect();
     all.path("f-band", &names.into_iter().collect::<Vec<_>>().join(", "))
 }
 

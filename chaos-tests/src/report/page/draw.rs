@@ -38,7 +38,9 @@ impl Bars {
         match (self.0.is_empty(), title.is_empty()) {
             (true, _) => String::new(),
             (false, true) => format!("<path class=\"{class}\" d=\"{}\"/>", self.0),
-            (false, false) => format!("<path class=\"{class}\" d=\"{}\"><title>{}</title></path>", self.0, Escaped(title)),
+            (false, false) => {
+                format!("<path class=\"{class}\" d=\"{}\"><title>{}</title></path>", self.0, Escaped(title))
+            }
         }
     }
 }
@@ -87,7 +89,8 @@ pub(super) fn lane(label: &str, said: &str, height: u32, shapes: &str) -> String
 
 /// The times under pictures.
 pub(super) fn axis(end: u64) -> String {
-    let ticks: Vec<String> = (0..=4).map(|tick| format!("<span>{:.1} s</span>", end as f64 / 4e9 * f64::from(tick))).collect();
+    let ticks: Vec<String> =
+        (0..=4).map(|tick| format!("<span>{:.1} s</span>", end as f64 / 4e9 * f64::from(tick))).collect();
     format!("<div class=\"axis\" aria-hidden=\"true\"><span></span><div>{}</div></div>\n", ticks.concat())
 }
 

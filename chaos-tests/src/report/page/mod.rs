@@ -43,7 +43,8 @@ pub(super) fn document(title: &str, body: &str) -> String {
 /// The page of a run.
 pub(super) fn page(facts: &Facts<'_>, measured: &Measured, summary: &Summary) -> String {
     let (_, said) = word(summary.verdict);
-    let title = format!("{said}: {} on {} {}, seed {}", summary.scenario, summary.target, summary.version, summary.seed);
+    let title =
+        format!("{said}: {} on {} {}, seed {}", summary.scenario, summary.target, summary.version, summary.seed);
     let body = [
         header(summary),
         verdicts::broken(summary),

@@ -82,7 +82,8 @@ pub(super) fn faults(summary: &Summary) -> String {
 fn fault(it: &Disturbed) -> String {
     let fault = &it.fault;
     let moment = |at: Option<u64>| at.map_or("–".to_owned(), seconds);
-    let gap = |of: fn(&crate::report::Gaps) -> u64| it.gaps.as_ref().map_or("–".to_owned(), |gaps| ms(of(gaps) as f64));
+    let gap =
+        |of: fn(&crate::report::Gaps) -> u64| it.gaps.as_ref().map_or("–".to_owned(), |gaps| ms(of(gaps) as f64));
     let amount = if fault.figures.is_empty() { String::new() } else { format!(" ({})", fault.figures) };
     let (class, seen) = match (&fault.witnessed, &fault.missed) {
         (Some(seen), _) => ("", if seen.is_empty() { "yes".to_owned() } else { seen.clone() }),
@@ -110,7 +111,8 @@ pub(super) fn members(facts: &Facts<'_>) -> String {
     let mut rows = String::new();
     for (id, lives) in &facts.members {
         let hash = facts.hashes.iter().rev().find(|hash| hash.member == *id);
-        let hash = hash.map_or("–".to_owned(), |it| format!("{:08x} at {}", it.hash, count(it.revision.unsigned_abs())));
+        let hash =
+            hash.map_or("–".to_owned(), |it| format!("{:08x} at {}", it.hash, count(it.revision.unsigned_abs())));
         let unwanted = if lives.unexpected > 0 { " class=\"n bad\"" } else { " class=\"n\"" };
         rows += &format!(
             "<tr><td>member {id}</td><td class=\"n\">{}</td><td{unwanted}>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td>\
@@ -140,7 +142,8 @@ pub(super) fn members(facts: &Facts<'_>) -> String {
             format!("<li>member {}{told}: <code>{}</code></li>", it.member, Escaped(&it.text))
         })
         .collect();
-    let panics = if panics.is_empty() { String::new() } else { format!("<h3>Panics in their logs</h3>\n<ul>{panics}</ul>\n") };
+    let panics =
+        if panics.is_empty() { String::new() } else { format!("<h3>Panics in their logs</h3>\n<ul>{panics}</ul>\n") };
     wide("members", "Members", &heads, &rows) + &panics
 }
 

@@ -26,7 +26,13 @@ pub(super) fn timeline(facts: &Facts<'_>, summary: &Summary) -> String {
         faults(facts, summary),
         axis(facts.end),
         members(facts, summary),
-        legend(&[("f-lead", "leads"), ("f-ok", "serves"), ("f-soft", "starts"), ("f-bad", "down"), ("f-warn", "under a fault")]),
+        legend(&[
+            ("f-lead", "leads"),
+            ("f-ok", "serves"),
+            ("f-soft", "starts"),
+            ("f-bad", "down"),
+            ("f-warn", "under a fault")
+        ]),
         clients(facts, summary),
         legend(&[("f-ok", "answered"), ("f-warn", "refused"), ("f-unk", "no answer")]),
         watches(facts, summary),
@@ -49,10 +55,16 @@ fn phases(facts: &Facts<'_>) -> String {
         .map(|((from, phase), to)| {
             let name = words::phase_name(*phase);
             let (left, wide) = (x(*from, facts.end) / 10.0, x(to - from, facts.end) / 10.0);
-            format!("<span style=\"left:{left:.2}%;width:{wide:.2}%\" title=\"{name} from {}\">{name}</span>", seconds(*from))
+            format!(
+                "<span style=\"left:{left:.2}%;width:{wide:.2}%\" title=\"{name} from {}\">{name}</span>",
+                seconds(*from)
+            )
         })
         .collect();
-    format!("<div class=\"row\"><span class=\"key\">phases</span><div class=\"strip soft\">{}</div></div>\n", spans.concat())
+    format!(
+        "<div class=\"row\"><span class=\"key\">phases</span><div class=\"strip soft\">{}</div></div>\n",
+        spans.concat()
+    )
 }
 
 fn faults(facts: &Facts<'_>, summary: &Summary) -> String {
@@ -160,8 +172,10 @@ fn clients(facts: &Facts<'_>, summary: &Summary) -> String {
             runs(states, 3, 0.0, 13.0).path("f-unk", ""),
             marks(summary, facts.end, 13.0),
         ];
-        let said =
-            format!("clients {name}: {} answered, {} refused, {} without an answer", ends.answered, ends.refused, ends.unknown);
+        let said = format!(
+            "clients {name}: {} answered, {} refused, {} without an answer",
+            ends.answered, ends.refused, ends.unknown
+        );
         lane(name, &said, 13, &shapes.concat())
     };
     names.iter().zip(&states).zip(&ends).map(row).collect()

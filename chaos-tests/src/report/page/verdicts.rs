@@ -12,7 +12,10 @@ pub(super) fn broken(summary: &Summary) -> String {
         return String::new();
     }
     let each: Vec<String> = broken.iter().map(|it| violation(it)).collect();
-    format!("<section aria-labelledby=\"broken\">\n<h2 id=\"broken\">What was broken</h2>\n{}</section>\n", each.concat())
+    format!(
+        "<section aria-labelledby=\"broken\">\n<h2 id=\"broken\">What was broken</h2>\n{}</section>\n",
+        each.concat()
+    )
 }
 
 /// The anchor of a checker's counter-example.
