@@ -143,6 +143,9 @@ const CHECKERS: &[Checker] = &[
     ),
 ];
 
+/// The first guarantee that is about watches; those below it are about keys and members.
+const WATCHES: InvariantId = InvariantId(20);
+
 /// Holds a history against every guarantee.
 #[must_use]
 pub fn judge(history: &History) -> Vec<Judged> {
@@ -155,8 +158,8 @@ pub fn judge(history: &History) -> Vec<Judged> {
     CHECKERS.iter().map(judged).collect()
 }
 
-/// Whether a history breaks a guarantee at the same record and in the same way as `broken`, numbers aside, and by no checker
-/// that is not among `known`.
+/// Whether a history breaks a guarantee at the same record and in the same way as `broken`, numbers aside. Where that is one
+/// of keys, no other of keys may be broken by a checker that is not among `known`.
 pub(crate) fn breaks_so(history: &History, broken: &Judged, known: &BTreeSet<&'static str>) -> bool {
     let evidence = Evidence::gather(history);
     let (Some(own), Some(was)) = (
@@ -169,7 +172,8 @@ pub(crate) fn breaks_so(history: &History, broken: &Judged, known: &BTreeSet<&'s
     let same = found.violation().is_some_and(|is| {
         is.first == was.first && without_numbers(&is.explanation) == without_numbers(&was.explanation)
     });
-    let news = |it: &&Checker| !known.contains(it.name);
+    let of_keys = |it: InvariantId| it < WATCHES;
+    let news = |it: &&Checker| !known.contains(it.name) && of_keys(it.invariant) && of_keys(own.invariant);
     same && !CHECKERS.iter().filter(news).any(|it| (it.check)(&evidence).violation().is_some())
 }
 

@@ -17,7 +17,7 @@ mod markup;
 mod measure;
 mod page;
 mod summary;
-mod words;
+pub(crate) mod words;
 
 use std::fs;
 use std::io;

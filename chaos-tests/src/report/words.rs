@@ -53,7 +53,7 @@ pub(super) fn phase_name(phase: Phase) -> &'static str {
 }
 
 /// A record, who did or saw it among the words.
-pub(super) fn record(record: &Record) -> String {
+pub(crate) fn record(record: &Record) -> String {
     match &record.event {
         Event::Phase(phase) => format!("phase {} begins", phase_name(*phase)),
         Event::Invoke(it) => {

@@ -1,16 +1,18 @@
 //! A history that breaks a guarantee, cut down to the few records that still show it, with the checker as the judge.
 //!
-//! Parts are left out whole: an operation with its answer, a watch, later single responses of one, an entry of the log with
-//! all members' copies, a fault, a word of a member. What is left has to break the same guarantee at the same record and in
-//! the same way (numbers aside), and no guarantee that the whole history kept: so a stale read does not become a read of
-//! what nobody wrote. Records keep their lines until they are written.
-//! Does not: cut a log in its middle (a replay needs its beginning), or change a record.
+//! Parts are left out whole: what happened at a revision, with the operation that did it and the events that watches had of
+//! it; an operation that changed nothing; a watch, later single responses of one; an entry of the log with all members'
+//! copies; a fault; a word of a member. What is left has to break the same guarantee at the same record and in the same way
+//! (numbers aside). A guarantee about keys may not have others of keys broken that the whole history kept, so that a stale
+//! read does not become a read of what nobody wrote; a watch that steps back needs nobody who wrote what it shows. Records
+//! keep their lines until they are written.
+//! Does not: cut a log in its middle (a replay needs its beginning).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Delta;
 use crate::check::{self, Judged};
-use crate::history::{Event, History, Record, Request, WatchStep};
+use crate::history::{Event, History, Outcome, Record, Request, WatchStep};
 
 /// What a history was cut down to.
 #[derive(Clone, Debug)]
@@ -26,8 +28,10 @@ pub struct Shrunk {
 /// A part that is left out or kept as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
-    /// An operation.
+    /// An operation that is at no revision of its own.
     Op(u64),
+    /// What happened at a revision.
+    Revision(i64),
     /// A watch.
     Watch(u64),
     /// One word of a watch, by its line.
@@ -53,8 +57,8 @@ pub fn shrink(history: &History, broken: &Judged, go_on: impl FnMut() -> bool) -
         return search.end();
     }
     search.classes();
-    search.parts(part);
-    search.parts(|record| if let Event::Watch(_) = record.event { word(record) } else { None });
+    search.parts(|writes, record| Some(part(writes, record)));
+    search.parts(|_, record| word(record));
     search.end()
 }
 
@@ -78,14 +82,13 @@ impl<G: FnMut() -> bool> Search<G> {
         check::breaks_so(history, &self.broken, &self.known)
     }
 
-    /// Takes a smaller history for the best if it still breaks it.
-    fn take(&mut self, keep: impl Fn(&Record) -> bool) -> bool {
+    /// Takes the history of these records for the best if it still breaks it.
+    fn take(&mut self, records: Vec<Record>) -> bool {
         if !(self.go_on)() {
             self.complete = false;
             return false;
         }
-        let records: Vec<Record> = self.best.records().iter().filter(|record| keep(record)).cloned().collect();
-        if records.len() == self.best.records().len() {
+        if records == self.best.records() {
             return false;
         }
         // Leaving out parts never makes a history malformed, but for what only looks like a part.
@@ -97,29 +100,37 @@ impl<G: FnMut() -> bool> Search<G> {
         still
     }
 
+    fn take_those(&mut self, keep: impl Fn(&Record) -> bool) -> bool {
+        self.take(self.best.records().iter().filter(|record| keep(record)).cloned().collect())
+    }
+
     /// Whole kinds of records first, and what comes after the record that shows it: that is nearly everything at once.
     fn classes(&mut self) {
         let first = self.broken.verdict.violation().map_or(0, |violation| violation.first);
         let at = self.best.line(first).map_or(u64::MAX, |record| record.at);
-        self.take(|record| !matches!(record.event, Event::Entry(_)));
-        let late = parts_from(&self.best, at);
-        self.take(|record| part(record).is_none_or(|part| !late.contains(&part)));
-        let own = self.best.line(first).and_then(part);
-        self.take(|record| !matches!(record.event, Event::Watch(_)) || part(record) == own);
-        self.take(|record| !matches!(record.event, Event::Fault(_)));
-        self.take(|record| !matches!(record.event, Event::Member(_) | Event::HashKv(_) | Event::Panic(_)));
+        self.take_those(|record| !matches!(record.event, Event::Entry(_)));
+        let (none, late) = (Writes::new(), late(&self.best, at));
+        self.take_those(|record| !late.contains(&part(&none, record)));
+        let own = self.best.line(first).map(|record| part(&none, record));
+        self.take_those(|it| !matches!(it.event, Event::Watch(_)) || Some(part(&none, it)) == own);
+        self.take_those(|record| !matches!(record.event, Event::Fault(_)));
+        self.take_those(|record| !matches!(record.event, Event::Member(_) | Event::HashKv(_) | Event::Panic(_)));
     }
 
     /// Delta debugging over parts; neighbours in the list are of one kind and one key, so that whole keys go at once.
-    fn parts(&mut self, part: impl Fn(&Record) -> Option<Part>) {
-        let keys = keys(&self.best);
-        let parts: BTreeSet<Part> = self.best.records().iter().filter_map(&part).collect();
+    fn parts(&mut self, part: impl Fn(&Writes, &Record) -> Option<Part>) {
+        let writes = writes(&self.best);
+        let keys = keys(&self.best, &writes);
+        let parts: BTreeSet<Part> =
+            self.best.records().iter().filter_map(|record| part(&writes, record)).chain(shown(&self.best)).collect();
         let mut parts: Vec<Part> = parts.into_iter().collect();
-        parts.sort_by_key(|it| (keys.get(it).cloned().unwrap_or_default(), it.clone()));
+        parts.sort_by_cached_key(|it| (keys.get(it).cloned().unwrap_or_default(), it.clone()));
         let mut delta = Delta::new(parts.len());
         while let Some(places) = delta.question() {
             let kept: BTreeSet<&Part> = places.iter().filter_map(|place| parts.get(*place)).collect();
-            let still = self.take(|record| part(record).is_none_or(|part| kept.contains(&part)));
+            let is_kept = |it: &Record| part(&writes, it).is_none_or(|part| kept.contains(&part));
+            let records = self.best.records().iter().filter(|record| is_kept(record));
+            let still = self.take(records.filter_map(|record| without_events(record, &kept)).collect());
             if !self.complete {
                 return;
             }
@@ -128,15 +139,30 @@ impl<G: FnMut() -> bool> Search<G> {
     }
 }
 
-fn part(record: &Record) -> Option<Part> {
-    Some(match &record.event {
-        Event::Invoke(it) => Part::Op(it.op),
-        Event::Return(it) => Part::Op(it.op),
+/// The revisions of operations that changed keys.
+type Writes = BTreeMap<u64, i64>;
+
+fn writes(history: &History) -> Writes {
+    let write = |record: &Record| match &record.event {
+        Event::Return(it) => match &it.outcome {
+            Outcome::Ok(answered) if answered.answer.changed_keys() => Some((it.op, answered.revision)),
+            _ => None,
+        },
+        _ => None,
+    };
+    history.records().iter().filter_map(write).collect()
+}
+
+fn part(writes: &Writes, record: &Record) -> Part {
+    let op = |op| writes.get(&op).map_or(Part::Op(op), |revision| Part::Revision(*revision));
+    match &record.event {
+        Event::Invoke(it) => op(it.op),
+        Event::Return(it) => op(it.op),
         Event::Watch(it) => Part::Watch(it.watch),
         Event::Entry(it) => Part::Entry(it.index),
         Event::Fault(it) => Part::Fault(it.id),
         _ => Part::Other(record.line),
-    })
+    }
 }
 
 /// A word of a watch, but its opening.
@@ -147,18 +173,43 @@ fn word(record: &Record) -> Option<Part> {
     }
 }
 
+/// The revisions that watches had events of.
+fn shown(history: &History) -> BTreeSet<Part> {
+    let events = history.records().iter().filter_map(|record| match &record.event {
+        Event::Watch(watch) => match &watch.step {
+            WatchStep::Events(batch) => Some(&batch.events),
+            _ => None,
+        },
+        _ => None,
+    });
+    events.flatten().map(|event| Part::Revision(event.revision())).collect()
+}
+
+/// A record without the events of revisions that are not kept; `None` where nothing is left of it.
+fn without_events(record: &Record, kept: &BTreeSet<&Part>) -> Option<Record> {
+    let mut record = record.clone();
+    if let Event::Watch(watch) = &mut record.event
+        && let WatchStep::Events(batch) = &mut watch.step
+    {
+        batch.events.retain(|event| kept.contains(&Part::Revision(event.revision())));
+        if batch.events.is_empty() {
+            return None;
+        }
+    }
+    Some(record)
+}
+
 /// Parts that begin after a moment.
-fn parts_from(history: &History, at: u64) -> BTreeSet<Part> {
+fn late(history: &History, at: u64) -> BTreeSet<Part> {
     let mut begun: BTreeMap<Part, u64> = BTreeMap::new();
     for record in history.records().iter().filter(|record| !matches!(record.event, Event::Entry(_))) {
-        let Some(part) = part(record) else { continue };
-        begun.entry(part).or_insert(record.at);
+        begun.entry(part(&Writes::new(), record)).or_insert(record.at);
     }
     begun.into_iter().filter(|(_, begun)| *begun > at).map(|(part, _)| part).collect()
 }
 
 /// A key of each part that has one.
-fn keys(history: &History) -> BTreeMap<Part, String> {
+fn keys(history: &History, writes: &Writes) -> BTreeMap<Part, String> {
     let mut keys = BTreeMap::new();
     for record in history.records() {
         let key = match &record.event {
@@ -169,8 +220,8 @@ fn keys(history: &History) -> BTreeMap<Part, String> {
             },
             _ => None,
         };
-        if let (Some(part), Some(key)) = (part(record), key) {
-            keys.insert(part, key.to_owned());
+        if let Some(key) = key {
+            keys.insert(part(writes, record), key.to_owned());
         }
     }
     keys

@@ -34,34 +34,38 @@ fn shrunk(history: &History, broken: &Judged) -> Shrunk {
     let again = check::judge(&shrunk.history);
     let own = again.iter().find(|it| it.checker == broken.checker).unwrap();
     assert_eq!(violation(own).first, violation(broken).first, "another record shows it");
-    assert_eq!(shrunk.history.line(violation(own).first), history.line(violation(broken).first));
     shrunk
 }
 
 #[test]
 fn a_violation_that_needs_no_log_is_shown_by_a_few_records() {
-    // Records that are left, at most: what the checker needs to see it, and nothing else.
+    // Records that are left, at most: what the checker needs to see it, and who wrote what it shows.
     let cases = [
-        ("two responses of a watch change places", 4),
+        ("two responses of a watch change places", 8),
         ("an event comes twice", 4),
-        ("a revision is split over two responses", 4),
+        ("a revision is split over two responses", 5),
         ("a read's revision steps back", 6),
         ("two puts are acknowledged at one revision", 6),
         ("a key's version is one too high", 8),
         ("a member panics", 3),
         ("progress comes before its events", 5),
     ];
+    let mut long = Vec::new();
     for (name, most) in cases {
         let (history, broken) = spoiled(name, &small(2));
         let shrunk = shrunk(&history, &broken);
-        let left = shrunk.history.records();
-        assert!(left.len() <= most, "{name}: {} records are left: {left:#?}", left.len());
+        let left = shrunk.history.records().len();
+        if left > most {
+            let records: Vec<String> = shrunk.history.records().iter().map(crate::report::words::record).collect();
+            long.push(format!("{name}: {left} records are left\n    {}", records.join("\n    ")));
+        }
     }
+    assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
 #[test]
 fn a_violation_that_only_the_log_shows_keeps_the_log_and_loses_the_rest() {
-    let (history, broken) = spoiled("an acknowledged put is not in the log", &small(3));
+    let (history, broken) = spoiled("an acknowledged put is not in the log", &Plan { ops: 60, ..small(3) });
     let shrunk = shrunk(&history, &broken);
     let left = shrunk.history.records();
     let entries = left.iter().filter(|record| matches!(record.event, Event::Entry(_))).count();
@@ -83,13 +87,14 @@ fn a_history_that_does_not_break_it_comes_back_whole_and_a_bound_is_told() {
 }
 
 #[test]
-fn the_kept_history_of_a_watch_that_steps_back_is_four_records() {
+fn the_kept_history_of_a_watch_that_steps_back_is_seven_records() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories/watch-steps-back.jsonl");
     let history = History::read(BufReader::new(File::open(path).unwrap())).unwrap();
     let ordered = |it: &Judged| it.checker == "ordered" && matches!(it.verdict, Verdict::Invalid(_));
     let broken = check::judge(&history).into_iter().find(ordered).unwrap();
     let shrunk = shrunk(&history, &broken);
-    assert!(shrunk.history.records().len() <= 4, "{:#?}", shrunk.history.records());
+    let records: Vec<String> = shrunk.history.records().iter().map(crate::report::words::record).collect();
+    assert!(records.len() <= 7, "{}", records.join("\n"));
     // Written and read again, it is a history of its own that shows the same.
     let mut file = Vec::new();
     shrunk.history.write(&mut file).unwrap();
