@@ -42,7 +42,7 @@ for proof in "${proofs[@]}"; do
         printf '%s cores shared with other work, %s, %s\n\n' "$(nproc)" "$(rustc --version)" "$(etcd --version | head -n 1)"
     } >"$said"
     if say "$proof" | tee -a "$said" >&2; then
-        mv "$said" "docs/proof/$proof.txt"
+        install -m 644 "$said" "docs/proof/$proof.txt"
     else
         printf 'proof: %s FAILED\n' "$proof" >&2
         rm -f "$said"
