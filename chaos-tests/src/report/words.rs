@@ -3,6 +3,7 @@
 //! Keys and values stand in quotes with their control characters escaped. Long lists are cut ([`LISTED_MAX`]); the record
 //! itself is on its line of the file.
 
+use crate::fault::NAMES;
 use crate::history::{
     Answer, Change, Compare, Event, Fault, FaultStep, Figures, KeyValue, MemberStep, Outcome, Phase, Put, Range,
     Record, Relation, Request, Target, Watch, WatchEvent, WatchStep,
@@ -11,34 +12,9 @@ use crate::history::{
 /// Keys, events or changes of one record that are listed.
 const LISTED_MAX: usize = 6;
 
-/// What a fault of the catalogue is called.
-const FAULTS: &[(&str, &str)] = &[
-    ("F-01", "kill -9"),
-    ("F-02", "rolling restart"),
-    ("F-03", "pause"),
-    ("F-20", "partition"),
-    ("F-21", "one-way partition"),
-    ("F-22", "ring partition"),
-    ("F-24", "connections reset"),
-    ("F-25", "silent half-open"),
-    ("F-28", "delay"),
-    ("F-30", "bandwidth cap"),
-    ("F-40", "clock jump"),
-    ("F-50", "power cut"),
-    ("F-52", "disk full"),
-    ("F-55", "fsync fails"),
-    ("F-56", "slow fsync"),
-    ("F-61", "flipped bit"),
-    ("F-62", "torn write"),
-    ("F-70", "leader transfers"),
-    ("F-72", "compactions"),
-    ("F-73", "lag to a snapshot"),
-    ("F-74", "no space"),
-];
-
 /// A fault's name, by its id in the catalogue; the id where it has none.
 pub(super) fn fault_name(kind: &str) -> &str {
-    FAULTS.iter().find(|(id, _)| *id == kind).map_or(kind, |(_, name)| name)
+    NAMES.iter().find(|(id, _)| *id == kind).map_or(kind, |(_, name)| name)
 }
 
 /// A phase's name.
@@ -288,39 +264,7 @@ fn listed<T>(items: &[T], words: impl Fn(&T) -> String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{Damage, Spec};
     use crate::history::Txn;
-
-    #[test]
-    fn every_fault_that_can_be_planned_has_a_name() {
-        let specs = [
-            Spec::Kill,
-            Spec::Terminate,
-            Spec::Pause,
-            Spec::Partition,
-            Spec::Deaf,
-            Spec::Mute,
-            Spec::Ring,
-            Spec::HalfOpen,
-            Spec::Delay { ms: 1, jitter_ms: 1 },
-            Spec::Reset,
-            Spec::Bandwidth { bytes_per_second: 1 },
-            Spec::SlowFsync { delay_ms: 1 },
-            Spec::FailFsync,
-            Spec::DiskFull,
-            Spec::PowerCut,
-            Spec::Corrupt { damage: Damage::Torn },
-            Spec::Corrupt { damage: Damage::Flip },
-            Spec::ClockJump { seconds: 1 },
-            Spec::Transfer { every_ms: 1 },
-            Spec::Compact { every_ms: 1 },
-            Spec::Lag { entries: 1, writers: 1 },
-            Spec::NoSpace { bytes: 1 },
-        ];
-        for spec in specs {
-            assert_ne!(fault_name(spec.id()), spec.id(), "{spec:?}");
-        }
-    }
 
     #[test]
     fn a_transaction_reads_as_a_sentence_and_control_characters_are_escaped() {
