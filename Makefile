@@ -59,7 +59,7 @@ fix: ## let the tools repair format and lints
 	cargo clippy $(DEV) --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
 
-proof: build ## the long runs whose results are committed under docs/proof, most of an hour; PROOF=name runs one
+proof: build ## the long runs whose results are committed under docs/proof, hours in all; PROOF=name runs one
 	@scripts/setup.sh test
 	scripts/proof.sh $(PROOF)
 

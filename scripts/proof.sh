@@ -2,8 +2,9 @@
 # Runs the long proofs (or those named) on the release build and keeps what they print under docs/proof, a file each that
 # names the commit they ran on.
 #
-# The same tests as in `make test`, told by FAIRLEAD_PROOF=1 to do all their rounds. Refuses a tree with changes: results
-# of something that is in no commit prove nothing. A proof that fails keeps its last good file.
+# Most are the tests of `make test`, told by FAIRLEAD_PROOF=1 to do all their rounds; `chaos`, `control` and `soak` are runs
+# of `fairlead chaos` (CHAOS_SEEDS, CHAOS_SOAK: how many, how long), whose histories lie in target/chaos. Refuses a tree with
+# changes: results of something that is in no commit prove nothing. A proof that fails keeps its last good file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,8 +16,23 @@ commit=$(git rev-parse --short=12 HEAD)
 export FAIRLEAD_PROOF=1 FAIRLEAD_BIN=$PWD/bin/fairlead RUST_BACKTRACE=0
 mkdir -p docs/proof
 
+# Prints what a proof has to say; its status is the proof's.
+say() {
+    local -a chaos=("$FAIRLEAD_BIN" chaos run --out "target/chaos/$1")
+    case $1 in
+    # Not `set -e`'s doing: it is off where a status is asked for.
+    chaos) "${chaos[@]}" smoke --seeds "${CHAOS_SEEDS:-20}" && "${chaos[@]}" pr --seeds "${CHAOS_SEEDS:-20}" ;;
+    control) "${chaos[@]}" control --target etcd && "${chaos[@]}" control --target etcd-3.5.1 ;;
+    soak) "${chaos[@]}" soak --for "${CHAOS_SOAK:-1h}" ;;
+    *)
+        cargo test --workspace --features failpoints --locked --test "$1" -- --nocapture --test-threads 1 2>/dev/null |
+            grep -E "^($1|test )"
+        ;;
+    esac
+}
+
 proofs=("$@")
-[ ${#proofs[@]} -gt 0 ] || proofs=(durability power failover figures simulation capacity)
+[ ${#proofs[@]} -gt 0 ] || proofs=(durability power failover figures simulation capacity chaos control soak)
 status=0
 for proof in "${proofs[@]}"; do
     printf '== %s\n' "$proof"
@@ -25,8 +41,7 @@ for proof in "${proofs[@]}"; do
         printf 'commit %s, release build, %s, %s\n' "$commit" "$(date -u +%Y-%m-%d)" "$(uname -srm)"
         printf '%s cores shared with other work, %s, %s\n\n' "$(nproc)" "$(rustc --version)" "$(etcd --version | head -n 1)"
     } >"$said"
-    if cargo test --workspace --features failpoints --locked --test "$proof" -- --nocapture --test-threads 1 2>/dev/null |
-        tee -a /dev/stderr | grep -E "^($proof|test )" >>"$said"; then
+    if say "$proof" | tee -a "$said" >&2; then
         install -m 644 "$said" "docs/proof/$proof.txt"
     else
         printf 'proof: %s FAILED\n' "$proof" >&2

@@ -17,8 +17,10 @@ pub mod model;
 pub mod nemesis;
 pub mod page;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod shrink;
 #[cfg(feature = "simulation")]
 pub mod simulation;
 pub mod traffic;

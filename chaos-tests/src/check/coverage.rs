@@ -1,7 +1,8 @@
 //! Coverage: whether the run has exercised what it planned. If not, nothing it says is worth a pass.
 //!
 //! A fault that was planned has to have been in force, seen to have an effect, and undone; traffic before the faults and
-//! after them has to reach the floors of the header's limits. What is missing makes the run unknown, not invalid.
+//! after them has to reach the floors of the header's limits; and what the harness itself failed at is no coverage. What is
+//! missing makes the run unknown, not invalid.
 
 use super::evidence::{Evidence, Injected};
 use super::verdict::{Findings, Verdict};
@@ -9,6 +10,7 @@ use crate::history::{Phase, WatchStep};
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Verdict {
     let mut missing: Vec<String> = evidence.faults.iter().filter_map(unexercised).collect();
+    missing.extend(evidence.doubts.iter().map(|why| format!("the harness: {why}")));
     missing.extend([Phase::WarmUp, Phase::Liveness].into_iter().filter_map(|phase| too_thin(evidence, phase)));
     missing.extend(watches_without_events(evidence));
     if !missing.is_empty() {

@@ -27,9 +27,11 @@ mod values;
 mod verdict;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use evidence::Evidence;
+pub(crate) use evidence::{Op, Run, operations, runs};
 pub use verdict::{COUNTER_EXAMPLE_MAX, COVERAGE, InvariantId, Judged, Verdict, Violation};
 
 use crate::history::History;
@@ -143,6 +145,9 @@ const CHECKERS: &[Checker] = &[
     checker(47, "terms", "a member's term never steps back, over restarts and power cuts neither", terms::check),
 ];
 
+/// The first guarantee that is about watches; those below it are about keys and members.
+const WATCHES: InvariantId = InvariantId(20);
+
 /// Holds a history against every guarantee.
 #[must_use]
 pub fn judge(history: &History) -> Vec<Judged> {
@@ -153,6 +158,38 @@ pub fn judge(history: &History) -> Vec<Judged> {
         verdict: (checker.check)(&evidence),
     };
     CHECKERS.iter().map(judged).collect()
+}
+
+/// Whether a history breaks a guarantee at the same record and in the same way as `broken`, numbers aside. Where that is one
+/// of keys, no other of keys may be broken by a checker that is not among `known`.
+pub(crate) fn breaks_so(history: &History, broken: &Judged, known: &BTreeSet<&'static str>) -> bool {
+    let evidence = Evidence::gather(history);
+    let (Some(own), Some(was)) = (
+        CHECKERS.iter().find(|it| it.invariant == broken.invariant && it.name == broken.checker),
+        broken.verdict.violation(),
+    ) else {
+        return false;
+    };
+    let found = (own.check)(&evidence);
+    let same = found.violation().is_some_and(|is| {
+        is.first == was.first && without_numbers(&is.explanation) == without_numbers(&was.explanation)
+    });
+    let of_keys = |it: InvariantId| it < WATCHES;
+    let news = |it: &&Checker| !known.contains(it.name) && of_keys(it.invariant) && of_keys(own.invariant);
+    same && !CHECKERS.iter().filter(news).any(|it| (it.check)(&evidence).violation().is_some())
+}
+
+/// A sentence in which every number is the same.
+fn without_numbers(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        match c {
+            '0'..='9' if plain.ends_with('#') => {}
+            '0'..='9' => plain.push('#'),
+            _ => plain.push(c),
+        }
+    }
+    plain
 }
 
 /// As [`judge`], with how long each checker took, without what they share.

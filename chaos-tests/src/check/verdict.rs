@@ -76,6 +76,17 @@ pub struct Violation {
     pub times: u64,
 }
 
+/// What only a committed log can show.
+const NEEDS_LOG: &str = "lease term";
+
+impl Judged {
+    /// Whether only a committed log can show it: for a target whose log nobody reads, that it is not known is no doubt.
+    #[must_use]
+    pub fn needs_log(&self) -> bool {
+        self.checker == NEEDS_LOG
+    }
+}
+
 impl Verdict {
     /// Whether the guarantee was kept.
     #[must_use]

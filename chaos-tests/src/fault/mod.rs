@@ -38,7 +38,7 @@ use std::time::Duration;
 pub(crate) use clock::environment as clock_environment;
 pub use error::Error;
 pub(crate) use ground::Ground;
-pub use spec::{Damage, Spec};
+pub use spec::{Damage, NAMES, Spec};
 
 use crate::history::Figures;
 

@@ -97,6 +97,31 @@ pub enum Damage {
     Flip,
 }
 
+/// What the catalogue's faults are called that can be planned, by their ids.
+pub const NAMES: &[(&str, &str)] = &[
+    ("F-01", "kill -9"),
+    ("F-02", "rolling restart"),
+    ("F-03", "pause"),
+    ("F-20", "partition"),
+    ("F-21", "one-way partition"),
+    ("F-22", "ring partition"),
+    ("F-24", "connections reset"),
+    ("F-25", "silent half-open"),
+    ("F-28", "delay"),
+    ("F-30", "bandwidth cap"),
+    ("F-40", "clock jump"),
+    ("F-50", "power cut"),
+    ("F-52", "disk full"),
+    ("F-55", "fsync fails"),
+    ("F-56", "slow fsync"),
+    ("F-61", "flipped bit"),
+    ("F-62", "torn write"),
+    ("F-70", "leader transfers"),
+    ("F-72", "compactions"),
+    ("F-73", "lag to a snapshot"),
+    ("F-74", "no space"),
+];
+
 impl Spec {
     /// Its id in the catalogue.
     pub fn id(&self) -> &'static str {
@@ -179,6 +204,42 @@ impl Spec {
             Spec::Compact { every_ms } => Box::new(compaction::Compaction::new(*every_ms)),
             Spec::Lag { entries, writers } => Box::new(lag::Lag::new(number, *entries, *writers)),
             Spec::NoSpace { bytes } => Box::new(no_space::NoSpace::new(*bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_that_can_be_planned_has_a_name() {
+        let specs = [
+            Spec::Kill,
+            Spec::Terminate,
+            Spec::Pause,
+            Spec::Partition,
+            Spec::Deaf,
+            Spec::Mute,
+            Spec::Ring,
+            Spec::HalfOpen,
+            Spec::Delay { ms: 1, jitter_ms: 1 },
+            Spec::Reset,
+            Spec::Bandwidth { bytes_per_second: 1 },
+            Spec::SlowFsync { delay_ms: 1 },
+            Spec::FailFsync,
+            Spec::DiskFull,
+            Spec::PowerCut,
+            Spec::Corrupt { damage: Damage::Torn },
+            Spec::Corrupt { damage: Damage::Flip },
+            Spec::ClockJump { seconds: 1 },
+            Spec::Transfer { every_ms: 1 },
+            Spec::Compact { every_ms: 1 },
+            Spec::Lag { entries: 1, writers: 1 },
+            Spec::NoSpace { bytes: 1 },
+        ];
+        for spec in specs {
+            assert!(NAMES.iter().any(|(id, _)| *id == spec.id()), "{spec:?}");
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Event {
     Panic(Panic),
     /// An entry of a member's committed log, dumped at the end.
     Entry(Entry),
+    /// The harness has failed at something: the run proves less than it should.
+    Doubt(String),
 }
 
 /// A part of a run.

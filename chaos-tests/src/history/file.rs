@@ -209,6 +209,7 @@ impl Serialize for Written<'_> {
             Event::HashKv(it) => map.serialize_entry("hash-kv", it)?,
             Event::Panic(it) => map.serialize_entry("panic", it)?,
             Event::Entry(it) => map.serialize_entry("entry", it)?,
+            Event::Doubt(it) => map.serialize_entry("doubt", it)?,
         }
         map.end()
     }

@@ -9,8 +9,9 @@ use serde::Serialize;
 
 use super::Error;
 use crate::check::{self, InvariantId, Judged};
-use crate::history::History;
+use crate::history::{Event, History};
 use crate::record::Counted;
+use crate::report::{Files, Summary};
 
 /// A run's verdict over all guarantees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -33,6 +34,10 @@ pub struct Ran {
     pub seed: u64,
     /// The history.
     pub history: PathBuf,
+    /// The page, with JUnit and JSON beside it.
+    pub report: Files,
+    /// What the report sums up.
+    pub summary: Box<Summary>,
     /// What the clients counted.
     pub counted: Counted,
     /// Faults whose effect was seen.
@@ -45,14 +50,11 @@ pub struct Ran {
     pub judged: Vec<Judged>,
 }
 
-/// What only a committed log can show: for a target whose log nobody reads, that it is not known is no doubt.
-const NEEDS_LOG: &str = "lease term";
-
 impl Ran {
     /// Over all guarantees: a violation counts whatever else is in doubt.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let worst = overall(self.judged.iter().filter(|judged| self.logged || judged.checker != NEEDS_LOG));
+        let worst = overall(&self.judged, self.logged);
         if self.doubts.is_empty() { worst } else { worst.max(Verdict::Inconclusive) }
     }
 
@@ -63,10 +65,10 @@ impl Ran {
 }
 
 /// The worst of all guarantees. Where several checkers look at one, each may say that it is broken, and one that could judge
-/// is enough: a search that gives up beside one that does not leaves nothing open.
-fn overall<'j>(judged: impl IntoIterator<Item = &'j Judged>) -> Verdict {
+/// is enough: a search that gives up beside one that does not leaves nothing open. Without a log, what needs one is left out.
+pub(crate) fn overall(judged: &[Judged], logged: bool) -> Verdict {
     let mut by_guarantee: BTreeMap<InvariantId, Verdict> = BTreeMap::new();
-    for it in judged {
+    for it in judged.iter().filter(|it| logged || !it.needs_log()) {
         let verdict = match &it.verdict {
             check::Verdict::Valid { .. } => Verdict::Pass,
             check::Verdict::Unknown { .. } => Verdict::Inconclusive,
@@ -98,8 +100,13 @@ pub fn judge_history(path: &Path) -> Result<(History, Vec<Judged>), Error> {
 /// # Errors
 /// When it cannot be read.
 pub fn check_file(path: &Path) -> Result<(Verdict, Vec<Judged>), Error> {
-    let (_, judged) = judge_history(path)?;
-    Ok((overall(&judged), judged))
+    let (history, judged) = judge_history(path)?;
+    Ok((overall(&judged, is_logged(&history)), judged))
+}
+
+/// Whether members' committed logs are in a history.
+pub(crate) fn is_logged(history: &History) -> bool {
+    history.records().iter().any(|record| matches!(record.event, Event::Entry(_)))
 }
 
 #[cfg(test)]
@@ -117,9 +124,12 @@ mod tests {
         let unknown = || check::Verdict::Unknown { why: String::new() };
         let broken = Violation { first: 2, counter_example: vec![2], explanation: String::new(), times: 1 };
         let invalid = || check::Verdict::Invalid(Box::new(broken.clone()));
-        assert_eq!(overall(&[judged(1, valid()), judged(1, unknown())]), Verdict::Pass);
-        assert_eq!(overall(&[judged(1, unknown()), judged(2, valid())]), Verdict::Inconclusive);
-        assert_eq!(overall(&[judged(1, invalid()), judged(1, valid()), judged(2, unknown())]), Verdict::Violated);
-        assert_eq!(overall(&[]), Verdict::Inconclusive);
+        assert_eq!(overall(&[judged(1, valid()), judged(1, unknown())], true), Verdict::Pass);
+        assert_eq!(overall(&[judged(1, unknown()), judged(2, valid())], true), Verdict::Inconclusive);
+        assert_eq!(overall(&[judged(1, invalid()), judged(1, valid()), judged(2, unknown())], true), Verdict::Violated);
+        assert_eq!(overall(&[], true), Verdict::Inconclusive);
+        let needs_log = Judged { checker: "lease term", ..judged(33, unknown()) };
+        assert_eq!(overall(&[judged(1, valid()), needs_log.clone()], false), Verdict::Pass);
+        assert_eq!(overall(&[judged(1, valid()), needs_log], true), Verdict::Inconclusive);
     }
 }

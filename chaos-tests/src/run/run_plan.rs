@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
-use super::outcome::judge_history;
+use super::outcome::{is_logged, judge_history};
 use super::target::Candidate;
 use super::{Error, Plan, Ran, committed, finals, left, logs, watcher};
 use crate::cluster::process::{Cluster, Config};
@@ -18,6 +18,7 @@ use crate::fault::{self, Ground};
 use crate::history::{Event, Header, MemberStep, Phase, SCHEMA};
 use crate::nemesis::{Done, execute};
 use crate::record::Recorder;
+use crate::report::{self, Files};
 use crate::traffic::etcd::{Scribes, Seat, Traffic};
 
 /// How long an operation may be under way after the traffic was told to stop.
@@ -79,15 +80,22 @@ pub async fn run(plan: &Plan, candidate: &Candidate, options: &Options) -> Resul
         return Err(Error::Left { left });
     }
     recorder.finish()?;
-    let path = options.history.clone();
+    let (path, report) = (options.history.clone(), Files::beside(&options.history));
+    let files = report.clone();
     // Seconds of pure work: not on a thread that serves sockets.
-    let judging = tokio::task::spawn_blocking(move || judge_history(&path)).await;
+    let judging = tokio::task::spawn_blocking(move || {
+        let (history, judged) = judge_history(&path)?;
+        let summary = report::write(&files, &path, &history, &judged)?;
+        Ok::<_, Error>((is_logged(&history), judged, summary))
+    });
     let failed = |error: tokio::task::JoinError| Error::File { path: options.history.clone(), source: error.into() };
-    let (_, judged) = judging.map_err(failed)??;
+    let (logged, judged, summary) = judging.await.map_err(failed)??;
     Ok(Ran {
         scenario: plan.scenario.clone(),
         seed: plan.seed,
         history: options.history.clone(),
+        report,
+        summary: Box::new(summary),
         counted: recorder.counted(),
         faults: plan.schedule.len() as u64,
         doubts,
@@ -214,7 +222,7 @@ impl Playing {
             recorder.phase(Phase::Liveness);
             sleep(Duration::from_millis(plan.liveness_ms)).await;
         } else {
-            doubts.extend(stuck.into_iter().map(|what| format!("the harness is stuck: {what}")));
+            stuck.into_iter().for_each(|what| doubt(recorder, &mut doubts, format!("the harness is stuck: {what}")));
         }
         traffic.stop().await;
         sleep(DRAIN).await;
@@ -222,7 +230,7 @@ impl Playing {
         recorder.phase(Phase::End);
         let revision = finals::converge(&ground, Duration::from_millis(plan.limits.converge_ms)).await;
         if !finals::read_all(&ground).await? {
-            doubts.push("a final read failed".to_owned());
+            doubt(recorder, &mut doubts, "a final read failed".to_owned());
         }
         finals::hashes(&ground, revision).await;
         if let Some(mut scribes) = self.scribes.take() {
@@ -262,6 +270,12 @@ async fn up_to_speed(recorder: &Recorder, rate_floor: u64) {
     }
 }
 
+/// What the run proves less for, in the history too: who judges that later has to know.
+fn doubt(recorder: &Recorder, doubts: &mut Vec<String>, what: String) {
+    recorder.record(&Event::Doubt(what.clone()));
+    doubts.push(what);
+}
+
 /// Ends the members, reads their logs, closes the ledger; what is doubtful.
 async fn stop(logged: bool, ground: Arc<Ground>, options: &Options) -> Result<Vec<String>, Error> {
     let mut doubts = Vec::new();
@@ -277,7 +291,7 @@ async fn stop(logged: bool, ground: Arc<Ground>, options: &Options) -> Result<Ve
             let outside = cluster.disks().map(|disks| disks.from_outside(member.data_dir()));
             match committed::committed(outside.as_deref().unwrap_or(member.data_dir()), number) {
                 Ok(entries) => entries.into_iter().for_each(|entry| recorder.record(&Event::Entry(entry))),
-                Err(error) => doubts.push(format!("the log of {}: {error}", member.name())),
+                Err(error) => doubt(&recorder, &mut doubts, format!("the log of {}: {error}", member.name())),
             }
         }
     }

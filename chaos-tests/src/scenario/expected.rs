@@ -2,6 +2,7 @@
 //!
 //! An expectation that is not met fails a control run just as an unexpected violation does: then the net has a hole.
 
+use crate::check::InvariantId;
 use crate::run::Ran;
 
 /// The files, by the version that a target tells.
@@ -37,6 +38,18 @@ impl Expected {
     #[must_use]
     pub fn wants(&self, scenario: &str) -> bool {
         self.0.iter().any(|it| it.must && it.scenario == scenario)
+    }
+
+    /// Why a violation of a guarantee in a scenario is no news of this version; `None` where it is.
+    #[must_use]
+    pub fn known(&self, scenario: &str, invariant: InvariantId) -> Option<String> {
+        let invariant = invariant.to_string();
+        let of_it = |it: &&Expectation| it.invariant == invariant && (it.scenario == scenario || it.scenario == "*");
+        // A line that says "the same" means the one above it in its scenario.
+        let place = self.0.iter().position(|it| of_it(&it))?;
+        let scenario = &self.0[place].scenario;
+        let above = self.0[..=place].iter().rev().filter(|it| it.scenario == *scenario);
+        above.map(|it| &it.why).find(|why| !why.starts_with("the same")).cloned()
     }
 
     /// What of a run is not as it is known, in words; empty when all is.
@@ -87,6 +100,11 @@ mod tests {
                 assert!(it.invariant.starts_with("I-") && !it.why.is_empty(), "{version}: {it:?}");
             }
         }
-        assert!(Expected::of("3.4.23").wants("S-08") && !Expected::of("9.9").wants("S-08"));
+        let known = Expected::of("3.4.23");
+        assert!(known.wants("S-08") && !Expected::of("9.9").wants("S-08"));
+        let why = known.known("S-08", InvariantId(29)).unwrap();
+        assert!(why.starts_with("etcd#15271"), "{why}");
+        assert!(known.known("S-01", InvariantId(25)).unwrap().starts_with("etcd#15220"));
+        assert_eq!(known.known("S-08", InvariantId(4)), None);
     }
 }

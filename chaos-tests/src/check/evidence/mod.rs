@@ -60,6 +60,8 @@ pub(crate) struct Evidence<'h> {
     pub(crate) members: Vec<(Mark, &'h Member)>,
     pub(crate) hashes: Vec<(Mark, &'h HashKv)>,
     pub(crate) panics: Vec<(Mark, &'h Panic)>,
+    /// What the harness failed at.
+    pub(crate) doubts: Vec<&'h str>,
     pub(crate) log: Log<'h>,
     pub(crate) settled: Settled,
     /// When compactions were asked, with the highest revision up to then.
@@ -85,6 +87,7 @@ impl<'h> Evidence<'h> {
             members: Vec::new(),
             hashes: Vec::new(),
             panics: Vec::new(),
+            doubts: Vec::new(),
             compactions: compactions(&ops),
             ops,
             end: history.records().last().map_or(0, |record| record.at),
@@ -97,6 +100,7 @@ impl<'h> Evidence<'h> {
                 Event::Member(member) => evidence.members.push((mark, member)),
                 Event::HashKv(hash) => evidence.hashes.push((mark, hash)),
                 Event::Panic(panic) => evidence.panics.push((mark, panic)),
+                Event::Doubt(why) => evidence.doubts.push(why),
                 Event::Invoke(_) | Event::Return(_) | Event::Watch(_) | Event::Entry(_) => {}
             }
         }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use fairlead_chaos_tests::check::guarantees;
+use fairlead_chaos_tests::fault::NAMES;
 use fairlead_chaos_tests::scenario::{ALL, How, PROFILES};
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +18,7 @@ enum What {
     Profiles,
     Scenarios,
     Guarantees,
+    Faults,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
@@ -42,6 +44,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         writeln!(out, "Guarantees")?;
         for (id, checker, promise) in guarantees() {
             writeln!(out, "  {:10} {checker}: {promise}", id.to_string())?;
+        }
+    }
+    if wanted(What::Faults) {
+        writeln!(out, "Faults")?;
+        for (id, name) in NAMES {
+            writeln!(out, "  {id:10} {name}")?;
         }
     }
     Ok(0)

@@ -5,15 +5,20 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use fairlead_chaos_tests::report::{Files, Summary};
 use fairlead_chaos_tests::run::target::Candidate;
 use fairlead_chaos_tests::run::{self, Error, Plan, Ran, soak};
 use fairlead_chaos_tests::scenario::{self, Expected, How, PROFILES, Setting};
 
 use super::play::{Places, play, until_interrupted};
+use super::report::index;
 use super::{INTERRUPTED, Usage, VIOLATED, say, status};
 
 /// What a soak runs again and again.
 const SOAKED: &str = "mixed-long";
+/// Whom a run is about unless it is told, and a control.
+const OURS: &str = "fairlead";
+const CONTROL: &str = "etcd";
 /// How often a control scenario may be run until what must be found is found.
 const CONTROL_TRIES: u64 = 3;
 
@@ -22,9 +27,10 @@ pub(super) struct Args {
     /// Scenarios, or one profile: see `fairlead chaos list`; `soak` with --for.
     #[arg(required = true, value_name = "SCENARIO|PROFILE")]
     names: Vec<String>,
-    /// Whom: fairlead, etcd, etcd-3.5.1 (fetched from PyPI), or NAME=PATH of a program with etcd's flags.
-    #[arg(long, default_value = "fairlead", value_name = "TARGET")]
-    target: String,
+    /// Whom: fairlead, etcd, etcd-3.5.1 (fetched from PyPI), or NAME=PATH of a program with etcd's flags; without it
+    /// fairlead, and etcd for `control`.
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
     /// What everything random is drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -59,25 +65,30 @@ pub(super) struct ReplayArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let places = Places::new(args.out.as_deref(), args.keep.as_deref())?;
-    let candidate = Candidate::find(&args.target, &places.cache)?;
-    if args.names == ["soak"] {
-        return soak(args, &candidate, &places);
+    let (is_soak, find) = (args.names == ["soak"], |name: &str| Candidate::find(name, &places.cache));
+    if is_soak {
+        return soak(args, &find(args.target.as_deref().unwrap_or(OURS))?, &places);
     }
     if args.length.is_some() {
         return Err(Usage("--for is for `run soak`".to_owned()).into());
     }
     let (names, is_control) = names(&args.names)?;
+    let candidate = find(args.target.as_deref().unwrap_or(if is_control { CONTROL } else { OURS }))?;
     let expected = is_control.then(|| Expected::of(&candidate.version));
     let work = async {
-        let mut worst = 0;
+        let (mut worst, mut reports) = (0, Vec::new());
         for seed in args.seed..args.seed + args.seeds {
             for name in &names {
                 let status = match &expected {
-                    Some(expected) => control(name, seed, &candidate, &places, expected).await,
-                    None => one(name, seed, &candidate, &places).await,
+                    Some(expected) => control(name, seed, &candidate, &places, expected, &mut reports).await,
+                    None => one(name, seed, &candidate, &places, &mut reports).await,
                 };
                 worst = worse(worst, status?);
             }
+        }
+        match reports.as_slice() {
+            [(only, _)] => println!("report: {}", only.html.display()),
+            several => println!("report: {}", index(&places.out, several)?.display()),
         }
         Ok(worst)
     };
@@ -120,10 +131,21 @@ fn plan(name: &str, seed: u64, candidate: &Candidate) -> Result<Plan, Error> {
     }
 }
 
-async fn one(name: &str, seed: u64, candidate: &Candidate, places: &Places) -> anyhow::Result<u8> {
+/// The reports of a command's runs.
+type Reports = Vec<(Files, Summary)>;
+
+async fn one(
+    name: &str,
+    seed: u64,
+    candidate: &Candidate,
+    places: &Places,
+    reports: &mut Reports,
+) -> anyhow::Result<u8> {
     let (ran, took) = play(&plan(name, seed, candidate)?, candidate, places).await?;
     say::ran(&mut io::stdout().lock(), &ran, took)?;
-    Ok(status(ran.verdict()))
+    let verdict = ran.verdict();
+    reports.push((ran.report, *ran.summary));
+    Ok(status(verdict))
 }
 
 /// A run of a target that is known to be bad: it passes when it violates what it is known to.
@@ -133,15 +155,17 @@ async fn control(
     candidate: &Candidate,
     places: &Places,
     expected: &Expected,
+    reports: &mut Reports,
 ) -> anyhow::Result<u8> {
     for again in 0.. {
         let (ran, took) = play(&plan(name, seed + again * 1_000, candidate)?, candidate, places).await?;
         let surprises = expected.surprises(&ran);
         let found = ran.violated().count();
         say::ran(&mut io::stdout().lock(), &ran, took)?;
-        let mut out = io::stdout().lock();
+        let (verdict, mut out) = (ran.verdict(), io::stdout().lock());
+        reports.push((ran.report, *ran.summary));
         if surprises.is_empty() && found == 0 {
-            return Ok(status(ran.verdict()));
+            return Ok(status(verdict));
         }
         if surprises.is_empty() {
             writeln!(out, "expected {name}: what is violated is known of {} {}", candidate.name, candidate.version)?;
@@ -171,13 +195,17 @@ fn soak(args: &Args, candidate: &Candidate, places: &Places) -> anyhow::Result<u
     let Some(soaked) = until_interrupted(soak::soak(args.seed, length, one, told))? else { return Ok(INTERRUPTED) };
     let soaked = soaked?;
     println!(
-        "{:8} soak: {} runs, {} operations ({} unknown), {} faults, {} runs to look at",
+        "{:8} soak of {} {}: {} s, {} runs, {} operations ({} unknown), {} faults, {} runs to look at, {} MiB of memory at most",
         say::word(soaked.verdict()),
+        candidate.name,
+        candidate.version,
+        soaked.took.as_secs(),
         soaked.runs,
         soaked.operations,
         soaked.unknown,
         soaked.faults,
-        soaked.remarkable.len()
+        soaked.remarkable.len(),
+        soaked.memory_mib.map_or("?".to_owned(), |it| it.to_string()),
     );
     Ok(status(soaked.verdict()))
 }
@@ -192,7 +220,7 @@ fn worse(a: u8, b: u8) -> u8 {
     if rank(b) > rank(a) { b } else { a }
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let split = text.len() - text.chars().last().map_or(0, char::len_utf8);
     let seconds = match &text[split..] {
         "s" => 1,

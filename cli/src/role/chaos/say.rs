@@ -37,6 +37,7 @@ pub(super) fn ran(out: &mut impl Write, ran: &Ran, took: Duration) -> io::Result
     judged(out, &ran.judged, false)?;
     if verdict != Verdict::Pass {
         writeln!(out, "         history: {}", ran.history.display())?;
+        writeln!(out, "         report:  {}", ran.report.html.display())?;
     }
     Ok(())
 }
