@@ -43,10 +43,10 @@ for proof in "${proofs[@]}"; do
         printf '%s cores shared with other work, %s, %s\n\n' "$(nproc)" "$(rustc --version)" "$(etcd --version | head -n 1)"
     } >"$said"
     if [ "$proof" = performance ]; then
-        if performance | tee -a "$said"; then mv "$said" docs/proof/performance.txt; else status=1; fi
+        if performance | tee -a "$said"; then install -m 644 "$said" docs/proof/performance.txt; else status=1; fi
     elif cargo test --workspace --features failpoints --locked --test "$proof" -- --nocapture --test-threads 1 2>/dev/null |
-        tee /dev/stderr | grep -E "^($proof|test )" >>"$said"; then
-        mv "$said" "docs/proof/$proof.txt"
+        tee -a /dev/stderr | grep -E "^($proof|test )" >>"$said"; then
+        install -m 644 "$said" "docs/proof/$proof.txt"
     else
         printf 'proof: %s FAILED\n' "$proof" >&2
         rm -f "$said"

@@ -11,6 +11,7 @@ use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
 use fairlead_chaos_tests::traffic::writers::{Acknowledged, Writers};
 use fairlead_proto::etcd::etcdserverpb::RangeRequest;
 use fairlead_proto::etcd::etcdserverpb::kv_client::KvClient;
+use tonic::Code;
 use tonic::transport::Endpoint;
 
 /// How long a fault lasts.
@@ -21,6 +22,9 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// Within this time puts must succeed again while the fault lasts: an election takes 1.2 to 1.8 s, a busy machine may need two.
 const LED_AGAIN_WITHIN: Duration = Duration::from_secs(4);
+
+/// Within this time after a fault everything must be readable.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 const WRITERS: usize = 8;
 
@@ -67,7 +71,15 @@ async fn stored(url: &str, prefix: &str) -> anyhow::Result<BTreeMap<String, i64>
     let mut kv = KvClient::new(channel).max_decoding_message_size(1 << 30);
     let end = format!("{prefix}0");
     let request = RangeRequest { key: format!("{prefix}/").into(), range_end: end.into(), ..Default::default() };
-    let answer = kv.range(request).await?.into_inner();
+    let deadline = Instant::now() + READ_WITHIN;
+    let answer = loop {
+        match kv.range(request.clone()).await {
+            Ok(answer) => break answer.into_inner(),
+            // etcd refuses reads that were under way when another began to lead.
+            Err(status) if status.code() == Code::Unavailable && Instant::now() < deadline => {}
+            Err(status) => return Err(status.into()),
+        }
+    };
     Ok(answer.kvs.into_iter().map(|kv| (String::from_utf8_lossy(&kv.key).into_owned(), kv.mod_revision)).collect())
 }
 
@@ -91,7 +103,6 @@ async fn one_run(cluster: &Cluster, fault: Fault, run: usize) -> anyhow::Result<
     let end = Instant::now();
     let seen = writers.stop().await;
     let during = seen.longest_gap(begun, healed);
-    assert!(during < LED_AGAIN_WITHIN, "{fault:?}: no put succeeded for {during:?}");
     if fault == Fault::Kill {
         cluster.member(&leader)?.ready().await?;
     }
@@ -111,6 +122,9 @@ async fn gaps_of(name: &str, target: Target, runs: usize) -> anyhow::Result<()> 
         let (mut during, mut after) = (Vec::new(), Vec::new());
         for run in 0..runs {
             let gaps = one_run(&cluster, fault, run).await?;
+            // etcd is measured, not judged.
+            let led_again = gaps.during < LED_AGAIN_WITHIN || name == "etcd";
+            assert!(led_again, "{fault:?}: no put succeeded for {:?}", gaps.during);
             during.push(gaps.during);
             after.push(gaps.after);
         }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Allocation was a tenth of a put's CPU with glibc's; see `docs/decisions/0016`.
+/// Allocation was a tenth of a put's CPU with glibc's; see `docs/decisions/0016-allocator-and-link-time-optimisation.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
