@@ -127,9 +127,9 @@ impl Default for Config {
         Self {
             segment_bytes: 32 << 20,
             log_group_bytes_max: 16 << 20,
-            log_cache_bytes_max: 32 << 20,
+            log_cache_bytes_max: 8 << 20,
             log_pending_bytes_max: 64 << 20,
-            spare_segments_max: 4,
+            spare_segments_max: 2,
             idle_mark: Duration::from_millis(100),
             space_retry: Duration::from_secs(1),
             drive: Drive::Thread,
