@@ -110,7 +110,7 @@ async fn outcome(work: impl Future<Output = Result<Sample, Error>>) -> Outcome {
 /// Forwards in even repetitions, backwards in odd ones.
 fn order(targets: usize, repetition: usize) -> Vec<usize> {
     let forwards = 0..targets;
-    if repetition % 2 == 0 { forwards.collect() } else { forwards.rev().collect() }
+    if repetition.is_multiple_of(2) { forwards.collect() } else { forwards.rev().collect() }
 }
 
 #[cfg(test)]
