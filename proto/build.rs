@@ -17,7 +17,6 @@ fn main() -> std::io::Result<()> {
         .build_client(false)
         .extern_path(".mvccpb.KeyValue", "crate::encoded::KeyValue")
         .extern_path(".mvccpb.Event", "crate::encoded::Event")
-        .codec_path("crate::codec::RoomyCodec")
         .out_dir(folder(&out, "served")?)
         .compile_protos(&ETCD, &["protos"])?;
     builder().out_dir(folder(&out, "health")?).compile_protos(&["health/health.proto"], &["protos"])?;

@@ -5,7 +5,6 @@
 //! bytes. Both are the same on the wire. `bytes` fields are [`bytes::Bytes`] throughout.
 //! Source: etcd `api/etcdserverpb/rpc.proto`, `api/mvccpb/kv.proto`, level 3.7.
 
-pub mod codec;
 pub mod encoded;
 
 /// etcd's messages and client stubs.
