@@ -384,7 +384,7 @@ async fn publish(
     handle: Handle,
     context: rpc::Context,
 ) -> Result<(), Error> {
-    let texts = |urls: &[crate::config::Url]| urls.iter().map(ToString::to_string).collect();
+    let texts = |urls: &[crate::config::Url]| urls.iter().map(ToString::to_string).collect::<Vec<_>>();
     let member = pb::Member {
         id: membership.member,
         name: config.name.clone(),
@@ -414,6 +414,7 @@ async fn publish(
         cluster_id = format!("{:x}", membership.cluster),
         "published local member to cluster through raft"
     );
-    tracing::info!(target: "store", clients = ?config.listen_client_urls, "ready to serve client requests");
+    let clients = texts(&config.listen_client_urls).join(",");
+    tracing::info!(target: "store", clients, "ready to serve client requests");
     Ok(())
 }

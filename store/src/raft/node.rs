@@ -444,7 +444,10 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(self.budget(), ask).await.map_err(|_| self.timed_out(before))
+        tokio::time::timeout(self.budget(), ask).await.map_err(|_| match *self.parts.leader.borrow() {
+            None => Unserved::NoLeader,
+            Some(_) => self.timed_out(before),
+        })
     }
 
     /// What is known now.
