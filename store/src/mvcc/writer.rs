@@ -263,7 +263,7 @@ impl<'w> Group<'w> {
         let _gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = Instant::now();
         if planted::is(Bug::AppliedApart) {
-            write_in_two(&*self.engine, batch)?;
+            write_in_two(self.engine, batch)?;
         } else {
             self.engine.write(batch)?;
         }
