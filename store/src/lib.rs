@@ -31,5 +31,4 @@ pub mod snapshot_file;
 mod store;
 pub mod watch;
 
-pub use serving::{Fabric, Network, Served};
 pub use store::{Error, OpenDisk, Seams, Store, rocks_engine};

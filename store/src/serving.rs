@@ -2,44 +2,16 @@
 //!
 //! In a simulation an address is a name in a [`Fabric`], which carries requests to what serves there.
 
-use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
-use futures::future::BoxFuture;
-use http::{Request, Response};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tonic::body::Body;
-use tower::ServiceExt as _;
-use tower::util::BoxCloneSyncService;
 
 use crate::config::{Config, Tls, Url};
 use crate::net::tls::{Server, Side};
-use crate::net::{self, Listener, Options};
-use crate::raft::InProcess;
-
-/// What answers at an address of a [`Fabric`].
-pub type Served = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
-
-/// A network inside this process.
-pub trait Fabric: Send + Sync {
-    /// The way to `url`, whether anybody serves there or not.
-    fn way(&self, url: &str) -> InProcess;
-
-    /// Lets `service` answer at `url` until the future ends or is dropped; it ends with `stop`.
-    fn serve(&self, url: &str, service: Served, stop: CancellationToken) -> BoxFuture<'static, ()>;
-}
-
-/// How members and clients reach each other.
-#[derive(Clone)]
-pub enum Network {
-    /// Over sockets, with HTTP/2 and TLS as configured.
-    Sockets,
-    /// By names in this process: the first URL of each listener.
-    InProcess(Arc<dyn Fabric>),
-}
+use crate::net::{self, Fabric, Listener, Network, Options};
 
 /// An address that something may be served at.
 enum Bound {
@@ -135,10 +107,7 @@ fn serve<E: Send + 'static>(
             });
         }
         Bound::Name(fabric, url) => {
-            let service = router
-                .map_request(|request: Request<Body>| request.map(axum::body::Body::new))
-                .map_response(|response: Response<axum::body::Body>| response.map(Body::new));
-            let serving = fabric.serve(&url, BoxCloneSyncService::new(service), stop);
+            let serving = fabric.serve(&url, net::served(router), stop);
             tasks.spawn(async move {
                 serving.await;
                 Ok(())

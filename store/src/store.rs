@@ -30,10 +30,10 @@ use crate::lease::{self, Lessor};
 use crate::log::{self, Log, RealDisk};
 use crate::metrics::Metrics;
 use crate::mvcc::{self, Mvcc};
-use crate::net;
+use crate::net::{self, Network};
 use crate::raft::{self, Consensus, Handle};
 use crate::rpc;
-use crate::serving::{Listeners, Network, Routes};
+use crate::serving::{Listeners, Routes};
 use crate::watch::{self, Hub};
 use crate::{auto_compaction, http, simulated};
 

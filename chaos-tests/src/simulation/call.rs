@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use fairlead_store::Served;
+use fairlead_store::net::Served;
 use fairlead_store::raft::Failure;
 use futures::future::BoxFuture;
 use http::{Request, Response};

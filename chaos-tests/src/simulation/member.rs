@@ -9,7 +9,8 @@ use std::sync::Arc;
 use anyhow::ensure;
 use fairlead_store::config::{Config, InitialCluster, Url};
 use fairlead_store::log::{self, Disk, MemDisk};
-use fairlead_store::{Fabric, OpenDisk, Seams, Served, Store};
+use fairlead_store::net::{self, Fabric, Served};
+use fairlead_store::{OpenDisk, Seams, Store};
 use futures::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -156,7 +157,7 @@ impl Member {
             disk: open,
             engine: Arc::new(move |folder| engines.open(folder, &plug)),
             rng: StdRng::from_rng(&mut self.chance),
-            network: fairlead_store::Network::InProcess(Arc::new(addresses)),
+            network: net::Network::InProcess(Arc::new(addresses)),
             log,
             end: Arc::new(move || tell("raft or its state is dead".to_owned())),
         }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use fairlead_store::Served;
+use fairlead_store::net::Served;
 use fairlead_store::raft::Failure;
 use http::{request, response};
 use http_body::Frame;
