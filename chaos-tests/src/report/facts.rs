@@ -230,7 +230,7 @@ fn lives(id: u64, steps: &[(u64, &MemberStep)], leaders: &[(u64, u64)], end: u64
     }
     // Where another begins to lead, this one has ceased to.
     for (at, _) in leaders.iter().filter(|(_, leader)| *leader != id) {
-        let before = turns.iter().filter(|(turn, _)| turn <= at).next_back();
+        let before = turns.iter().rfind(|(turn, _)| turn <= at);
         if before.is_some_and(|(_, life)| *life == Life::Leading) {
             turns.push((*at, Life::Serving));
             turns.sort_by_key(|(at, _)| *at);

@@ -34,10 +34,8 @@ pub struct Ran {
     pub seed: u64,
     /// The history.
     pub history: PathBuf,
-    /// The page, with JUnit and JSON beside it.
-    pub report: Files,
-    /// What the report sums up.
-    pub summary: Box<Summary>,
+    /// The page, with JUnit and JSON beside it, and what they sum up; a simulated run writes none.
+    pub report: Option<Box<(Files, Summary)>>,
     /// What the clients counted.
     pub counted: Counted,
     /// Faults whose effect was seen.

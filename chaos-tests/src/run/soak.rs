@@ -89,7 +89,8 @@ fn memory_mib() -> Option<u64> {
 
 /// Removes what a run has written.
 fn remove(ran: &Ran) -> Result<(), Error> {
-    for path in ran.report.all().into_iter().chain([ran.history.as_path()]) {
+    let reported = ran.report.iter().flat_map(|report| report.0.all());
+    for path in reported.chain([ran.history.as_path()]) {
         std::fs::remove_file(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
     }
     Ok(())
@@ -109,14 +110,13 @@ mod tests {
         made.write(std::fs::File::create(&history).unwrap()).unwrap();
         let judged = vec![Judged { invariant: InvariantId(1), checker: "test", verdict: word }];
         let report = Files::beside(&history);
-        let summary = Box::new(report::write(&report, &history, &made, &judged).unwrap());
+        let summary = report::write(&report, &history, &made, &judged).unwrap();
         let counted = Counted { succeeded: 10, failed: 2, unknown: 1 };
         Ran {
             scenario: "mixed-long".to_owned(),
             seed,
             history,
-            report,
-            summary,
+            report: Some(Box::new((report, summary))),
             counted,
             faults: 3,
             doubts: Vec::new(),

@@ -143,6 +143,7 @@ fn simulate(plan: &Plan, history: PathBuf) -> anyhow::Result<Ran> {
         scenario: "simulation".to_owned(),
         seed: plan.seed,
         history,
+        report: None,
         counted: recorder.counted(),
         faults: plan.schedule.len() as u64,
         doubts,

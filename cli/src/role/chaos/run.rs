@@ -144,7 +144,7 @@ async fn one(
     let (ran, took) = play(&plan(name, seed, candidate)?, candidate, places).await?;
     say::ran(&mut io::stdout().lock(), &ran, took)?;
     let verdict = ran.verdict();
-    reports.push((ran.report, *ran.summary));
+    reports.extend(ran.report.map(|report| *report));
     Ok(status(verdict))
 }
 
@@ -163,7 +163,7 @@ async fn control(
         let found = ran.violated().count();
         say::ran(&mut io::stdout().lock(), &ran, took)?;
         let (verdict, mut out) = (ran.verdict(), io::stdout().lock());
-        reports.push((ran.report, *ran.summary));
+        reports.extend(ran.report.map(|report| *report));
         if surprises.is_empty() && found == 0 {
             return Ok(status(verdict));
         }

@@ -37,7 +37,9 @@ pub(super) fn ran(out: &mut impl Write, ran: &Ran, took: Duration) -> io::Result
     judged(out, &ran.judged, false)?;
     if verdict != Verdict::Pass {
         writeln!(out, "         history: {}", ran.history.display())?;
-        writeln!(out, "         report:  {}", ran.report.html.display())?;
+        if let Some(report) = &ran.report {
+            writeln!(out, "         report:  {}", report.0.html.display())?;
+        }
     }
     Ok(())
 }
