@@ -3,18 +3,34 @@
 # names the commit they ran on.
 #
 # Most are the tests of `make test`, told by FAIRLEAD_PROOF=1 to do all their rounds; `chaos`, `control` and `soak` are runs
-# of `fairlead chaos` (CHAOS_SEEDS, CHAOS_SOAK: how many, how long), whose histories lie in target/chaos. Refuses a tree with
-# changes: results of something that is in no commit prove nothing. A proof that fails keeps its last good file.
+# of `fairlead chaos` (CHAOS_SEEDS, CHAOS_SOAK: how many, how long), whose histories lie in target/chaos; `performance` is
+# `fairlead bench`, whose table goes into docs/performance.md (BENCH_ARGS reaches it, say to name another etcd). Refuses a
+# tree with changes: results of something that is in no commit prove nothing. A proof that fails keeps its last good file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ -z "$(git status --porcelain -- . ':!docs/proof')" ] || {
+[ -z "$(git status --porcelain -- . ':!docs/proof' ':!docs/performance.md')" ] || {
     echo "proof: commit first; results are kept by their commit" >&2
     exit 1
 }
 commit=$(git rev-parse --short=12 HEAD)
 export FAIRLEAD_PROOF=1 FAIRLEAD_BIN=$PWD/bin/fairlead RUST_BACKTRACE=0
 mkdir -p docs/proof
+
+# `fairlead bench`, and its table between the marks of docs/performance.md.
+performance() {
+    local page=docs/performance.md table
+    table=$(mktemp)
+    # shellcheck disable=SC2086 # arguments, separated by spaces
+    if "$FAIRLEAD_BIN" bench --markdown "$table" ${BENCH_ARGS:-}; then
+        { printf 'Commit %s, %s.\n\n' "$commit" "$(date -u +%Y-%m-%d)"; cat "$table"; } >"$table.new"
+        sed -i -e "/<!-- performance: begin -->/r $table.new" -e '/<!-- performance: begin -->/,/<!-- performance: end -->/{/<!--/!d}' "$page"
+        rm -f "$table" "$table.new"
+    else
+        rm -f "$table"
+        return 1
+    fi
+}
 
 # Prints what a proof has to say; its status is the proof's.
 say() {
@@ -23,6 +39,7 @@ say() {
     # Not `set -e`'s doing: it is off where a status is asked for.
     chaos) "${chaos[@]}" smoke --seeds "${CHAOS_SEEDS:-20}" && "${chaos[@]}" pr --seeds "${CHAOS_SEEDS:-20}" ;;
     control) "${chaos[@]}" control --target etcd && "${chaos[@]}" control --target etcd-3.5.1 ;;
+    performance) performance ;;
     soak) "${chaos[@]}" soak --for "${CHAOS_SOAK:-1h}" ;;
     *)
         cargo test --workspace --features failpoints --locked --test "$1" -- --nocapture --test-threads 1 2>/dev/null |
@@ -32,8 +49,9 @@ say() {
 }
 
 proofs=("$@")
-[ ${#proofs[@]} -gt 0 ] || proofs=(durability power failover figures capacity chaos control soak)
+[ ${#proofs[@]} -gt 0 ] || proofs=(durability power failover simulation capacity performance chaos control soak)
 status=0
+
 for proof in "${proofs[@]}"; do
     printf '== %s\n' "$proof"
     said=$(mktemp)

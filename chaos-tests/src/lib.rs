@@ -21,4 +21,6 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod shrink;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod traffic;

@@ -37,6 +37,8 @@ enum Role {
     Demo(role::demo::Args),
     /// Break a cluster under load and judge whether it kept its promises.
     Chaos(role::chaos::Chaos),
+    /// Measure the store beside a real etcd, in one run.
+    Bench(role::bench::Args),
     /// Inspect and restore what `etcdctl snapshot save` fetched.
     Snapshot(role::snapshot::Snapshot),
 }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }),
         Role::Chaos(chaos) => role::chaos::run(&chaos),
+        Role::Bench(args) => role::bench::run(&args),
         Role::Snapshot(snapshot) => role::snapshot::run(&snapshot),
     }
 }

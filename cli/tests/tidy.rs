@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["proto"]),
     ("client", &["proto"]),
     ("chaos-tests", &["proto", "client", "store"]),
-    ("cli", &["proto", "store", "client", "chaos-tests"]),
+    ("bench", &["proto", "client", "store", "chaos-tests"]),
+    ("cli", &["proto", "store", "client", "chaos-tests", "bench"]),
 ];
 
 /// Libraries that only some rooms may name: (in code, where).
@@ -33,11 +34,12 @@ const ROOMS: &[(&str, &[&str])] = &[
             "store/src/metrics",
             "client/",
             "chaos-tests/",
+            "bench/",
         ],
     ),
     ("rocksdb::", &["store/src/engine/"]),
     ("axum::", &["store/src/rpc/", "store/src/http/", "store/src/net", "store/src/store.rs", "store/src/serving.rs"]),
-    ("anyhow::", &["cli/", "chaos-tests/", "client/tests/", "client/examples/"]),
+    ("anyhow::", &["cli/", "chaos-tests/", "bench/tests/", "client/tests/", "client/examples/"]),
 ];
 
 /// Only a macro for traits, which says nothing about the wire.

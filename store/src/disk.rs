@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::simulated;
+
 /// How often the device is asked.
 pub const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -101,7 +103,7 @@ pub async fn run(reserve: Reserve, shutdown: CancellationToken) {
             _ = ticks.tick() => {}
         }
         let asked = reserve.clone();
-        match tokio::task::spawn_blocking(move || asked.check()).await {
+        match simulated::blocking(move || asked.check()).await {
             Ok(Ok((true, true))) => {
                 tracing::error!(folder = %reserve.shared.folder.display(), "the disk is nearly full: what grows is refused until there is room again");
             }

@@ -1,6 +1,9 @@
 //! Which address serves what: the listeners of one member, bound before anything is answered.
+//!
+//! In a simulation an address is a name in a [`Fabric`], which carries requests to what serves there.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use axum::Router;
 use tokio::task::JoinSet;
@@ -8,10 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Tls, Url};
 use crate::net::tls::{Server, Side};
-use crate::net::{self, Listener, Options};
+use crate::net::{self, Fabric, Listener, Network, Options};
 
-/// A bound listener and how it serves.
-type Bound = Option<(Listener, Options)>;
+/// An address that something may be served at.
+enum Bound {
+    Nothing,
+    Socket(Box<(Listener, Options)>),
+    Name(Arc<dyn Fabric>, String),
+}
 
 /// All listeners of a member.
 pub(crate) struct Listeners {
@@ -40,14 +47,15 @@ impl Listeners {
     ///
     /// # Errors
     /// The first address that cannot be bound, or the first certificate that cannot be used.
-    pub(crate) fn bind(config: &Config, metrics: &net::Metrics) -> Result<Listeners, net::Error> {
+    pub(crate) fn bind(config: &Config, network: &Network, metrics: &net::Metrics) -> Result<Listeners, net::Error> {
         let bind = |flag, urls: &[Url], tls: &Tls, side, name| -> Result<Bound, net::Error> {
-            if urls.is_empty() {
-                return Ok(None);
+            let Some(first) = urls.first() else { return Ok(Bound::Nothing) };
+            if let Network::InProcess(fabric) = network {
+                return Ok(Bound::Name(Arc::clone(fabric), first.to_string()));
             }
             let listener = Listener::bind(flag, urls, config.socket_reuse_port)?;
             let tls = server_tls(urls, tls, side, &config.data_dir)?;
-            Ok(Some((listener, Options::new(name, config, tls, metrics.clone()))))
+            Ok(Bound::Socket(Box::new((listener, Options::new(name, config, tls, metrics.clone())))))
         };
         let (client, peer) = (&config.client_tls, &config.peer_tls);
         Ok(Listeners {
@@ -65,7 +73,7 @@ impl Listeners {
         tasks: &mut JoinSet<Result<(), E>>,
         stop: &CancellationToken,
     ) {
-        serve(self.peers.take(), &routes.peers, tasks, stop);
+        serve(std::mem::replace(&mut self.peers, Bound::Nothing), &routes.peers, tasks, stop);
     }
 
     /// Serves clients and whoever scrapes.
@@ -75,7 +83,7 @@ impl Listeners {
         tasks: &mut JoinSet<Result<(), E>>,
         stop: &CancellationToken,
     ) {
-        let clients = if self.http.is_some() { &routes.grpc } else { &routes.both };
+        let clients = if matches!(self.http, Bound::Nothing) { &routes.both } else { &routes.grpc };
         serve(self.clients, clients, tasks, stop);
         serve(self.http, &routes.http, tasks, stop);
         serve(self.metrics, &routes.metrics, tasks, stop);
@@ -88,12 +96,24 @@ fn serve<E: Send + 'static>(
     tasks: &mut JoinSet<Result<(), E>>,
     stop: &CancellationToken,
 ) {
-    let Some((listener, options)) = bound else { return };
     let (router, stop) = (router.clone(), stop.clone());
-    tasks.spawn(async move {
-        net::serve(listener, router, options, stop).await;
-        Ok(())
-    });
+    match bound {
+        Bound::Nothing => {}
+        Bound::Socket(bound) => {
+            let (listener, options) = *bound;
+            tasks.spawn(async move {
+                net::serve(listener, router, options, stop).await;
+                Ok(())
+            });
+        }
+        Bound::Name(fabric, url) => {
+            let serving = fabric.serve(&url, net::served(router), stop);
+            tasks.spawn(async move {
+                serving.await;
+                Ok(())
+            });
+        }
+    }
 }
 
 fn server_tls(urls: &[Url], tls: &Tls, side: Side, data_dir: &Path) -> Result<Option<Server>, net::Error> {

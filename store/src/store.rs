@@ -30,12 +30,12 @@ use crate::lease::{self, Lessor};
 use crate::log::{self, Log, RealDisk};
 use crate::metrics::Metrics;
 use crate::mvcc::{self, Mvcc};
-use crate::net;
+use crate::net::{self, Network};
 use crate::raft::{self, Consensus, Handle};
 use crate::rpc;
 use crate::serving::{Listeners, Routes};
 use crate::watch::{self, Hub};
-use crate::{auto_compaction, http};
+use crate::{auto_compaction, http, simulated};
 
 /// How long open calls may take to end once the member stops.
 const DRAIN_MAX: Duration = Duration::from_millis(300);
@@ -113,6 +113,8 @@ pub struct Seams {
     pub engine: raft::OpenEngine,
     /// All randomness: ids, boots, jitter.
     pub rng: StdRng,
+    /// How members and clients reach each other.
+    pub network: Network,
     /// Bounds of the raft log, and what ends the process when it cannot be written. `no_space` is the store's own.
     pub log: log::Config,
     /// Ends the process when raft or the state is dead. Where it returns, the member must be torn down from outside.
@@ -128,7 +130,7 @@ impl Seams {
     pub fn real() -> Seams {
         let disk: OpenDisk = Arc::new(|folder, fsync| Ok(Arc::new(RealDisk::new(folder, fsync)?)));
         let (log, end) = (log::Config::default(), Arc::new(|| std::process::abort()));
-        Seams { disk, engine: rocks_engine(), rng: StdRng::from_os_rng(), log, end }
+        Seams { disk, engine: rocks_engine(), rng: StdRng::from_os_rng(), network: Network::Sockets, log, end }
     }
 }
 
@@ -146,10 +148,10 @@ impl Store {
     /// # Errors
     /// As [`Store::build`].
     pub async fn build_on(config: Config, seams: Seams) -> Result<Store, Error> {
-        let Seams { disk, engine, mut rng, log, end } = seams;
+        let Seams { disk, engine, mut rng, network, log, end } = seams;
         let dir = DataDir::open(&config, rng.random())?;
         let registry = prometheus::Registry::new();
-        let listeners = Listeners::bind(&config, &net::Metrics::new(&registry)?)?;
+        let listeners = Listeners::bind(&config, &network, &net::Metrics::new(&registry)?)?;
         let metrics = Metrics::new(registry)?;
         let stop = CancellationToken::new();
         let reserve = Reserve::new(&config.data_dir, RESERVE_BYTES_DEFAULT);
@@ -167,7 +169,7 @@ impl Store {
             metrics: metrics.clone(),
         };
         let membership = membership(&config, &dir);
-        let outside = raft::Outside { dial: dial(&config)?, boot: rng.random(), end };
+        let outside = raft::Outside { dial: dial(&config, &network)?, boot: rng.random(), end };
         let running = raft::start(&config, &membership, opened, rooms, outside, stop.clone()).await?;
         let rooms = Rooms { compactor: mvcc.compactor(), mvcc, hub, tables, reserve };
         let context = context(&config, &running, &rooms, metrics, StdRng::from_rng(&mut rng), &stop);
@@ -188,6 +190,8 @@ impl Store {
             http: http::router(&context),
             metrics: http::metrics_router(&context),
         };
+        // Until it has published itself, which comes behind all that was committed before.
+        context.set_recovered(false);
         listeners.serve_peers(&routes, &mut tasks, &stop);
         spawn_rooms(&mut tasks, &config, &running.handle, rooms, &context.metrics, &stop);
         let alarming = context.clone();
@@ -197,7 +201,7 @@ impl Store {
         });
         running.go(&membership).await?;
         listeners.serve_clients(&routes, &mut tasks, &stop);
-        tasks.spawn(publish(config, membership, running.handle.clone(), stop.clone()));
+        tasks.spawn(publish(config, membership, running.handle.clone(), context.clone()));
 
         let ended = loop {
             tokio::select! {
@@ -239,12 +243,18 @@ fn finished(task: Result<Result<(), Error>, tokio::task::JoinError>) -> Result<(
 }
 
 /// How other members are called.
-fn dial(config: &Config) -> Result<raft::Dial, Error> {
+fn dial(config: &Config, network: &Network) -> Result<raft::Dial, Error> {
+    if let Network::InProcess(fabric) = network {
+        let fabric = Arc::clone(fabric);
+        return Ok(Arc::new(move |url| raft::Way::InProcess(fabric.way(url))));
+    }
     let connector = net::Connector::new(&config.peer_tls, &config.listen_peer_urls)?;
-    Ok(Arc::new(move |url| match Url::parse(url) {
-        Ok(url) => connector.channel(&url),
-        // Every URL in the membership was checked when its cluster was founded; one that is none is never reached.
-        Err(_) => connector.channel(&Url::localhost(0)),
+    Ok(Arc::new(move |url| {
+        raft::Way::Connection(match Url::parse(url) {
+            Ok(url) => connector.channel(&url),
+            // Every URL in the membership was checked when its cluster was founded; one that is none is never reached.
+            Err(_) => connector.channel(&Url::localhost(0)),
+        })
     }))
 }
 
@@ -258,7 +268,7 @@ async fn open_log(
     let reserve = reserve.clone();
     let log_config = log::Config { no_space: Arc::new(move |full| reserve.starving(full)), ..log_config };
     let (folder, fsync, metrics) = (dir.log.clone(), !config.unsafe_no_fsync, log_metrics(metrics));
-    let opened = tokio::task::spawn_blocking(move || {
+    let opened = simulated::blocking(move || {
         let disk = disk(&folder, fsync).map_err(|source| log::Error::Io {
             operation: "probe",
             path: folder.clone(),
@@ -372,9 +382,9 @@ async fn publish(
     config: Config,
     membership: raft::Membership,
     handle: Handle,
-    stop: CancellationToken,
+    context: rpc::Context,
 ) -> Result<(), Error> {
-    let texts = |urls: &[crate::config::Url]| urls.iter().map(ToString::to_string).collect();
+    let texts = |urls: &[crate::config::Url]| urls.iter().map(ToString::to_string).collect::<Vec<_>>();
     let member = pb::Member {
         id: membership.member,
         name: config.name.clone(),
@@ -388,7 +398,7 @@ async fn publish(
     loop {
         let proposed = tokio::select! {
             biased;
-            () = stop.cancelled() => return Ok(()),
+            () = context.shutdown.cancelled() => return Ok(()),
             proposed = handle.propose(command.clone()) => proposed,
         };
         match proposed {
@@ -397,12 +407,14 @@ async fn publish(
             Err(error) => tracing::warn!(target: "store", %error, "cannot publish this member yet; trying again"),
         }
     }
+    context.set_recovered(true);
     tracing::info!(
         target: "store",
         local_member_id = format!("{:x}", membership.member),
         cluster_id = format!("{:x}", membership.cluster),
         "published local member to cluster through raft"
     );
-    tracing::info!(target: "store", clients = ?config.listen_client_urls, "ready to serve client requests");
+    let clients = texts(&config.listen_client_urls).join(",");
+    tracing::info!(target: "store", clients, "ready to serve client requests");
     Ok(())
 }

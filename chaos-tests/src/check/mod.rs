@@ -22,6 +22,7 @@ mod panics;
 mod revision_order;
 mod revisions;
 mod serializable;
+mod terms;
 mod values;
 mod verdict;
 mod watch;
@@ -141,6 +142,7 @@ const CHECKERS: &[Checker] = &[
         "how long two clients took themselves for the holder (measured, not promised)",
         lock::overlap::check,
     ),
+    checker(47, "terms", "a member's term never steps back, over restarts and power cuts neither", terms::check),
 ];
 
 /// The first guarantee that is about watches; those below it are about keys and members.

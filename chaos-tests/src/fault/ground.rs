@@ -74,7 +74,7 @@ impl Ground {
     /// A client that records what it does, past the proxies: what faults write has to be known to the checkers.
     pub(crate) fn session(&self, first: usize) -> Result<Session, Error> {
         let seats: Vec<Seat> =
-            (1..).zip(self.cluster.client_urls()).map(|(member, url)| Seat { member, url }).collect();
+            (1..).zip(self.cluster.client_urls()).map(|(member, url)| Seat::at(member, url)).collect();
         let opened = Session::open(&self.recorder, &seats, first, false, ASK_WITHIN);
         opened.map_err(|error| Error::Member {
             member: "the cluster".to_owned(),

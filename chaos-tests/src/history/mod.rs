@@ -80,6 +80,9 @@ pub struct Limits {
     pub half_open_ms: u64,
     /// Successful operations a second, in warm-up and in liveness, below which a run proves nothing; 0 for none.
     pub rate_floor: u64,
+    /// A member that was cut off and comes back costs the others no longer time without a success than this,
+    /// milliseconds; 0 where that is not judged, as on a machine that is shared.
+    pub return_gap_ms: u64,
     /// Of 100 watches, how many must have had an event for a run to prove anything; 0 for none.
     pub watch_floor_percent: u64,
 }
@@ -93,6 +96,7 @@ impl Default for Limits {
             lease_slack_ms: 3_000,
             half_open_ms: 30_000,
             rate_floor: 0,
+            return_gap_ms: 0,
             watch_floor_percent: 0,
         }
     }

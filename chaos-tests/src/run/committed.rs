@@ -7,7 +7,7 @@ use std::path::Path;
 
 use fairlead_proto::served::etcdserverpb as pb;
 use fairlead_store::apply::{Command, VERSION, decode_header};
-use fairlead_store::log::{self, RealDisk};
+use fairlead_store::log::{self, Disk, RealDisk};
 use pb::compare::{CompareResult, TargetUnion};
 use pb::request_op::Request as Union;
 
@@ -23,7 +23,15 @@ const LOG: &str = "member/log";
 /// # Errors
 /// When the log cannot be read, or holds what this binary does not know.
 pub(super) fn committed(data_dir: &Path, member: u64) -> io::Result<Vec<Entry>> {
-    let entries = log::committed(&RealDisk::buffered(false), &data_dir.join(LOG)).map_err(io::Error::other)?;
+    committed_on(&RealDisk::buffered(false), &data_dir.join(LOG), member)
+}
+
+/// The same from a log on a disk.
+///
+/// # Errors
+/// As [`committed`].
+pub(crate) fn committed_on(disk: &dyn Disk, log: &Path, member: u64) -> io::Result<Vec<Entry>> {
+    let entries = log::committed(disk, log).map_err(io::Error::other)?;
     let entries = entries.ok_or_else(|| io::Error::other("there is no log"))?;
     let entry = |entry: log::Entry| {
         let changes = changes(entry.payload).map_err(io::Error::other)?;

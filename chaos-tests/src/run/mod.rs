@@ -8,7 +8,7 @@
 //! nothing either.
 //! Does not: choose what to do ([`crate::scenario`]), know what a report looks like ([`crate::report`]).
 
-mod committed;
+pub(crate) mod committed;
 mod error;
 mod finals;
 mod left;

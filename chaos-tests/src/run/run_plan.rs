@@ -170,10 +170,8 @@ impl Playing {
             ground.recorder.member(number, MemberStep::Started);
             ground.recorder.member(number, MemberStep::Ready);
         }
-        let seats: Vec<Seat> = (1..)
-            .zip(ground.cluster.members())
-            .map(|(member, it)| Seat { member, url: it.client_proxy_url() })
-            .collect();
+        let seats: Vec<Seat> =
+            (1..).zip(ground.cluster.members()).map(|(member, it)| Seat::at(member, it.client_proxy_url())).collect();
         let mut playing = Playing {
             ground: Arc::clone(ground),
             watcher: tokio::spawn(watcher::watch(Arc::clone(ground))),

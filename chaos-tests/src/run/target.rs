@@ -29,7 +29,8 @@ impl Candidate {
         matches!(self.program, Target::Fairlead(_))
     }
 
-    /// Finds `fairlead`, `etcd`, `etcd-3.5.1` (fetched into `cache` when first used) or `NAME=PATH`.
+    /// Finds `fairlead`, `etcd`, `etcd-3.5.1` (fetched into `cache` when first used) or `NAME=PATH`, which is ours where the
+    /// program is called `fairlead`, whatever follows.
     ///
     /// # Errors
     /// When there is no such program.
@@ -37,7 +38,7 @@ impl Candidate {
         let precondition = |what: String| Error::Precondition { what };
         let missing = |error: crate::cluster::process::Error| precondition(error.to_string());
         let program = match name.split_once('=') {
-            Some((_, path)) => Target::Etcd(PathBuf::from(path)),
+            Some((_, path)) => by_path(PathBuf::from(path)),
             None => match name {
                 "fairlead" | "ours" => Target::fairlead().map_err(missing)?,
                 "etcd" => Target::etcd().map_err(missing)?,
@@ -57,6 +58,11 @@ impl Candidate {
         })?;
         Ok(Candidate { name, version, program })
     }
+}
+
+fn by_path(path: PathBuf) -> Target {
+    let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("fairlead"));
+    if is_ours { Target::Fairlead(path) } else { Target::Etcd(path) }
 }
 
 fn version(program: &Target) -> io::Result<String> {

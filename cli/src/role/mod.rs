@@ -1,5 +1,6 @@
 //! What the one binary can be: a file per subcommand.
 
+pub(crate) mod bench;
 pub(crate) mod chaos;
 pub(crate) mod demo;
 pub(crate) mod snapshot;

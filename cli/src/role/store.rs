@@ -74,7 +74,7 @@ fn run_server(serve: Serve) -> anyhow::Result<u8> {
     result.map(|()| shutdown.exit_status())
 }
 
-/// Arms what gofail's variables ask for, and opens its door.
+/// Arms what gofail's variables ask for, and opens its door; switches on the planted bug that is asked for.
 #[cfg(feature = "failpoints")]
 fn offer_failpoints() -> anyhow::Result<()> {
     let failpoints = std::sync::Arc::new(fairlead_store::failpoints::Failpoints::default());
@@ -85,6 +85,9 @@ fn offer_failpoints() -> anyhow::Result<()> {
         let bound = fairlead_store::http::failpoints::serve(&address, failpoints);
         let bound = bound.with_context(|| format!("{GOFAIL_HTTP}={address} cannot be served"))?;
         tracing::warn!(address = %bound, "failpoints can be armed over HTTP: for tests only");
+    }
+    if let Some(bug) = fairlead_store::planted::from_environment()? {
+        tracing::warn!(bug, "a planted bug is switched on: for tests only");
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ use crate::lease::{self, Lessor};
 use crate::member::{self, Members};
 use crate::metrics::Metrics;
 use crate::mvcc::{self, Group, Mvcc, Writer};
+use crate::planted::{self, Bug};
 use crate::watch::Hub;
 
 /// What ends the member: the state cannot be written, or an entry cannot be understood.
@@ -265,7 +266,9 @@ impl Applying<'_> {
             Command::LeaseGrant(grant) => self.lease_grant(&grant),
             Command::LeaseRevoke(revoke) => self.lease_revoke(revoke.id)?,
             // A leader that was deposed meanwhile may not have seen a renewal: what it found expired does not count.
-            Command::LeaseExpire { term: found_in, .. } if found_in != term => Ok(Outcome::LeaseRevoke),
+            Command::LeaseExpire { term: found_in, .. } if found_in != term && !planted::is(Bug::ExpiryUnconfirmed) => {
+                Ok(Outcome::LeaseRevoke)
+            }
             Command::LeaseExpire { id, .. } => self.lease_revoke(id)?,
             Command::LeaseCheckpoint(checkpoint) => self.lease_checkpoint(&checkpoint),
             Command::Alarm(alarm) => Ok(Outcome::Alarm(self.alarm(&alarm))),

@@ -42,6 +42,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use crate::planted::{self, Bug};
+
 pub use disk::{Disk, MemDisk, RealDisk};
 pub use error::Error;
 pub use inspect::{Inspection, SegmentReport, committed, inspect};
@@ -127,9 +129,9 @@ impl Default for Config {
         Self {
             segment_bytes: 32 << 20,
             log_group_bytes_max: 16 << 20,
-            log_cache_bytes_max: 32 << 20,
+            log_cache_bytes_max: 8 << 20,
             log_pending_bytes_max: 64 << 20,
-            spare_segments_max: 4,
+            spare_segments_max: 2,
             idle_mark: Duration::from_millis(100),
             space_retry: Duration::from_secs(1),
             drive: Drive::Thread,
@@ -222,6 +224,10 @@ impl Log {
     pub async fn save_vote(&self, vote: Bytes) -> Result<(), Error> {
         if vote.len() > segment::VOTE_BYTES_MAX {
             return Err(Error::TooLarge { bytes: vote.len(), bytes_max: segment::VOTE_BYTES_MAX });
+        }
+        if planted::is(Bug::VoteNotSynced) {
+            self.inner.shared.lock().state.vote = Some(vote);
+            return Ok(());
         }
         let (answer, answered) = oneshot::channel();
         self.ask(|tail| tail.vote(vote, answer))?;

@@ -37,6 +37,8 @@ use super::store::{Mvcc, Published, Shared};
 use super::view::View;
 use crate::engine::schema::{self, HistoryHeader};
 use crate::engine::{self, Batch, Direction, Engine, Family, Snapshot};
+use crate::planted::{self, Bug};
+use crate::simulated;
 
 /// How long a full device is left alone before the next try.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(1);
@@ -238,7 +240,7 @@ impl Compactor {
         work: impl FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = self.shared.clone();
-        match tokio::task::spawn_blocking(move || work(&shared)).await {
+        match simulated::blocking(move || work(&shared)).await {
             Ok(done) => done,
             Err(stopped) if stopped.is_panic() => std::panic::resume_unwind(stopped.into_panic()),
             Err(_) => Err(Error::Engine(engine::Error::Io {
@@ -404,7 +406,8 @@ pub(crate) fn remove(shared: &Shared, draining: &Draining) -> Result<(), Error> 
     assert!(!draining.has_readers(), "rows are dropped when nobody can read them");
     let engine = &*draining.engine;
     let mut progress = Progress::load(|key| engine.get(Family::Meta, key))?;
-    let (from, to) = (schema::revision(0, 0), schema::revision(progress.base.max(0), 0));
+    let kept_from = progress.base.max(0) + i64::from(planted::is(Bug::CompactedTooFar));
+    let (from, to) = (schema::revision(0, 0), schema::revision(kept_from, 0));
     engine.drop_files(Family::History, &from, &to)?;
     let mut batch = Batch::default();
     batch.delete_range(Family::History, Bytes::copy_from_slice(&from), Bytes::copy_from_slice(&to));

@@ -9,7 +9,8 @@
 //! The first lie in History in order. The second are those rows of Latest, and those versions before the first change after R,
 //! whose revision is at most C: they lie in the order of keys, so they are sorted, a bounded number of bytes at a time: each
 //! pass keeps the smallest revisions above the last pass's.
-//! Promises: the same at every stage of removal, on every member, and as etcd's. Memory is `hash_buffer_bytes_max`.
+//! Promises: the same at every stage of removal, on every member, and as etcd's, but where no key is live at the revision
+//! while changes before the compacted one are kept: there etcd counts those, too. Memory is `hash_buffer_bytes_max`.
 //! Source: etcd `server/storage/mvcc/hash.go`.
 
 use std::collections::BinaryHeap;

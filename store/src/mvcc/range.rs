@@ -56,6 +56,10 @@ pub(crate) fn range(live: &dyn Live, r: &pb::RangeRequest, at: i64) -> Result<Ra
     }
     let order = Order::of(r);
     let limit = usize::try_from(r.limit).ok().filter(|limit| *limit > 0);
+    let unordered = r.sort_order == SortOrder::None as i32 && Filter::of(r).is_none();
+    if let Some(limit) = limit.filter(|_| unordered && order.by_key().is_none()) {
+        return sorted_page(live, r, &keys, at, order, limit);
+    }
     if order.by_key().is_none() || Filter::of(r).is_some() {
         return sorted(live, r, &keys, at, order, limit);
     }
@@ -119,8 +123,35 @@ fn sorted(
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    let (kvs, more) = ordered(&kept, r, order, limit)?;
+    Ok(Ranged { kvs, more, count })
+}
+
+/// With a limit and no direction etcd takes the first keys, one more than may be shown, and sorts those.
+/// Source: etcd `server/etcdserver/txn/range.go`.
+fn sorted_page(
+    live: &dyn Live,
+    r: &pb::RangeRequest,
+    keys: &KeyRange,
+    at: i64,
+    order: Order,
+    limit: usize,
+) -> Result<Ranged, Error> {
+    let page = in_key_order(live, false, keys, at, Direction::Ascending, Some(limit.saturating_add(1)))?;
+    let page_kvs: Vec<Bytes> = page.kvs.into_iter().map(|kv| kv.0).collect();
+    let (kvs, more) = ordered(&page_kvs, r, order, Some(limit))?;
+    Ok(Ranged { kvs, more, count: page.count })
+}
+
+/// Records in the order asked for, as far as the limit, and whether it cut any.
+fn ordered(
+    kept: &[Bytes],
+    r: &pb::RangeRequest,
+    order: Order,
+    limit: Option<usize>,
+) -> Result<(Vec<encoded::KeyValue>, bool), Error> {
     let mut read = Vec::with_capacity(kept.len());
-    for kv in &kept {
+    for kv in kept {
         read.push((KeyValue::read(kv).ok_or_else(|| Error::undecodable(Family::Latest, kv))?, kv.clone()));
     }
     read.sort_by(|(a, _), (b, _)| order.compare(a, b));
@@ -135,7 +166,7 @@ fn sorted(
         };
         encoded::KeyValue(bytes)
     });
-    Ok(Ranged { kvs: kvs.collect(), more, count })
+    Ok((kvs.collect(), more))
 }
 
 /// A record as etcd 3.7 answers `keys_only` from its index: neither value nor lease.

@@ -140,7 +140,14 @@ fn range_options_do_what_etcd_says() {
         ("count only", pb::RangeRequest { count_only: true, limit: 1, ..all() }, &[], false, 4),
         ("keys descending", pb::RangeRequest { sort_order: 2, limit: 1, ..all() }, &["d"], true, 4),
         ("by mod revision", pb::RangeRequest { sort_target: 3, ..all() }, &["b", "c", "d", "a"], false, 4),
-        ("by value, cut after", pb::RangeRequest { sort_target: 4, limit: 2, ..all() }, &["a", "d"], true, 4),
+        ("by value, cut before", pb::RangeRequest { sort_target: 4, limit: 2, ..all() }, &["a", "c"], true, 4),
+        (
+            "by value ascending, cut after",
+            pb::RangeRequest { sort_target: 4, sort_order: 1, limit: 2, ..all() },
+            &["a", "d"],
+            true,
+            4,
+        ),
         (
             "by version, descending",
             pb::RangeRequest { sort_target: 1, sort_order: 2, limit: 1, ..all() },

@@ -30,7 +30,8 @@ use super::store::{Published, Shared};
 use super::txn;
 use super::view::View;
 use crate::apply::Refusal;
-use crate::engine::{self, Batch, Engine, Family, Snapshot, schema};
+use crate::engine::{self, Batch, Engine, Family, Op, Snapshot, schema};
+use crate::planted::{self, Bug};
 use crate::watch::{Event, RevisionEvents};
 
 /// A command's answer, or why it changed nothing; the outer error ends the process.
@@ -261,7 +262,11 @@ impl<'w> Group<'w> {
         // Against removal's look at a grave before it takes it, and against new fences; readers never touch this.
         let _gate = self.shared.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = Instant::now();
-        self.engine.write(batch)?;
+        if planted::is(Bug::AppliedApart) {
+            write_in_two(self.engine, batch)?;
+        } else {
+            self.engine.write(batch)?;
+        }
         let written = Instant::now();
         self.keep_fences(revision)?;
         let ended = Instant::now();
@@ -401,4 +406,11 @@ impl Drop for Group<'_> {
             self.headers.clear();
         }
     }
+}
+/// What is applied, and how far that is.
+fn write_in_two(engine: &dyn Engine, batch: Batch) -> Result<(), engine::Error> {
+    let is_applied = |op: &Op| matches!(op, Op::Put(Family::Meta, key, _) if key[..] == *schema::META_APPLIED);
+    let (applied, rest) = batch.ops.into_iter().partition(is_applied);
+    engine.write(Batch { ops: rest })?;
+    engine.write(Batch { ops: applied })
 }

@@ -36,6 +36,9 @@ pub enum Unserved {
     /// As above, and this member has lost the others.
     #[error("request timed out, possibly due to connection lost")]
     TimeoutConnectionLost,
+    /// No leader was there to ask in all that time. Nothing was done.
+    #[error("no leader")]
+    NoLeader,
     /// The leader changed while a read waited.
     #[error("leader changed")]
     LeaderChanged,

@@ -122,7 +122,9 @@ async fn a_batch_whose_entry_came_in_a_snapshot_does_not_hold_up_those_behind_it
     let cluster = cluster_id(&ids.iter().map(|(_, id, _)| *id).collect::<Vec<_>>());
     let contacts = Contacts::new(me, metrics.network.clone());
     let exporter = Exporter { state, folder: folder.path().to_owned(), cluster, member: me, metrics };
-    let dial = Arc::new(|url: &str| Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy());
+    let dial = Arc::new(|url: &str| {
+        crate::raft::Way::Connection(Endpoint::from_shared(url.to_owned()).unwrap().connect_lazy())
+    });
     let identity = Identity { cluster, member: me, incarnation: 1 };
     let peers = Peers::new(identity, Incarnations::default(), dial, contacts, 1 << 20);
     let (_open, gate) = Gate::new();

@@ -12,6 +12,7 @@ use openraft::{OptionalSend, RaftLogReader};
 use super::types::{Entry, LogId, TypeConfig, Vote, log_id, term_of};
 use super::wire;
 use crate::log::{self, Log};
+use crate::simulated;
 
 /// Bytes of entries read for one append to a peer, and for one step of apply.
 const READ_BYTES_MAX: usize = 1 << 20;
@@ -47,7 +48,7 @@ impl LogStore {
             Some(entries) => entries,
             None => {
                 let log = self.log.clone();
-                let read = tokio::task::spawn_blocking(move || log.read(from, to, READ_BYTES_MAX));
+                let read = simulated::blocking(move || log.read(from, to, READ_BYTES_MAX));
                 read.await.map_err(io::Error::other)?.map_err(failed)?
             }
         };

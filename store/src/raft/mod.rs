@@ -18,6 +18,7 @@ mod node;
 mod proposer;
 mod read_index;
 mod receiving;
+mod runtime;
 mod silence;
 mod snapshot;
 mod start;
@@ -38,7 +39,7 @@ mod peer_test;
 mod suite_test;
 
 pub use consensus::{Consensus, LeaseTime, MemberId, RaftStatus, Unserved};
-pub use network::Dial;
+pub use network::{Dial, Failure, InProcess, Way};
 pub use node::{Handle, Node};
 pub use snapshot::Exporter;
 pub use start::{

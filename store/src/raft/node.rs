@@ -27,6 +27,7 @@ use super::trace::Trace;
 use super::types::{TypeConfig, Vote};
 use crate::apply::{Applied, Command, Tables};
 use crate::metrics::Metrics;
+use crate::planted::{self, Bug};
 
 /// The longest time between two tries of a read whose round failed without news of another leader: etcd's.
 const READ_RETRY_MAX: Duration = Duration::from_millis(100);
@@ -212,6 +213,9 @@ impl Node {
         if leader != self.identity().member {
             let index = self.peers().read_index(leader, self.timing().election).await?;
             return Some(index.map_or(0, |index| index + 1));
+        }
+        if planted::is(Bug::ReadUnconfirmed) {
+            return Some(*self.parts.applied.borrow());
         }
         let round = self.raft().get_read_linearizer(ReadPolicy::ReadIndex);
         let linearizer = tokio::time::timeout(self.timing().election, round).await.ok()?.ok()?;
@@ -440,7 +444,10 @@ impl Node {
                 }
             }
         };
-        tokio::time::timeout(self.budget(), ask).await.map_err(|_| self.timed_out(before))
+        tokio::time::timeout(self.budget(), ask).await.map_err(|_| match *self.parts.leader.borrow() {
+            None => Unserved::NoLeader,
+            Some(_) => self.timed_out(before),
+        })
     }
 
     /// What is known now.

@@ -13,7 +13,7 @@ pub(super) fn silence(answered_ago: Duration, lease: Duration, period: Duration)
     let Some(lost) = answered_ago.checked_sub(lease) else { return (false, lease - answered_ago) };
     let passed = lost.as_nanos() / period.as_nanos();
     let rest = period.as_nanos() - lost.as_nanos() % period.as_nanos();
-    (passed % 2 == 0, Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX)))
+    (passed.is_multiple_of(2), Duration::from_nanos(u64::try_from(rest).unwrap_or(u64::MAX)))
 }
 
 /// What appends pass on their way out.

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use openraft::RaftSnapshotBuilder;
-use tokio::io::AsyncWriteExt;
 
 use super::state_dir::{Generation, StateDir};
 use super::types::{SnapshotMeta, TypeConfig, log_id, term_of};
@@ -20,6 +19,7 @@ use super::wire;
 use crate::apply::meta;
 use crate::metrics::{Disk, Metrics};
 use crate::rpc::Snapshots;
+use crate::simulated;
 use crate::snapshot_file::{self, AppliedId, Header};
 
 type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotData>;
@@ -106,7 +106,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
         let saving = self.disk.snap_save_total_duration_seconds.start_timer();
         let syncing = self.disk.snap_fsync_duration_seconds.start_timer();
         fail::fail_point!("raftBeforeSaveSnap");
-        let flushed = tokio::task::spawn_blocking(move || engine.flush()).await;
+        let flushed = simulated::blocking(move || engine.flush()).await;
         flushed.map_err(io::Error::other)?.map_err(io::Error::other)?;
         syncing.observe_duration();
         fail::fail_point!("raftAfterSaveSnap");
@@ -120,7 +120,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
 /// A snapshot being received: a file beside the state, until it is whole.
 pub(crate) struct Staging {
-    file: tokio::fs::File,
+    file: File,
     path: tempfile::TempPath,
 }
 
@@ -129,19 +129,19 @@ impl Staging {
     pub(crate) fn create(folder: &std::path::Path) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let (file, path) = tempfile::Builder::new().prefix("incoming-").tempfile_in(folder)?.into_parts();
-        Ok(Self { file: tokio::fs::File::from_std(file), path })
+        Ok(Self { file, path })
     }
 
     /// Appends a piece.
     pub(crate) async fn write(&mut self, piece: Bytes) -> io::Result<()> {
-        self.file.write_all(&piece).await
+        let mut file = self.file.try_clone()?;
+        simulated::blocking(move || file.write_all(&piece)).await.map_err(io::Error::other)?
     }
 
     /// Verifies the whole file while it fills a generation of `state` from it.
-    pub(crate) async fn fill(mut self, state: Arc<StateDir>) -> io::Result<(SnapshotMeta, Generation)> {
-        self.file.flush().await?;
+    pub(crate) async fn fill(self, state: Arc<StateDir>) -> io::Result<(SnapshotMeta, Generation)> {
         let path = self.path;
-        let filled = tokio::task::spawn_blocking(move || {
+        let filled = simulated::blocking(move || {
             let generation = state.stage().map_err(io::Error::other)?;
             let summary = snapshot_file::load(&path, &**generation.engine()).map_err(io::Error::other)?;
             let meta = meta_of(&summary.header).map_err(io::Error::other)?;

@@ -26,6 +26,7 @@ use crate::engine::{self, Family};
 use crate::log::{self, Log};
 use crate::metrics::Metrics;
 use crate::mvcc::{Mvcc, Writer};
+use crate::simulated;
 use crate::watch::Hub;
 
 /// Room of a peer message above its entries.
@@ -77,7 +78,7 @@ pub struct Opened {
 /// # Errors
 /// [`Error`].
 pub async fn open(log: Log, state: PathBuf, engine: super::OpenEngine) -> Result<Opened, Error> {
-    let opened = tokio::task::spawn_blocking(move || StateDir::open(&state, engine)).await;
+    let opened = simulated::blocking(move || StateDir::open(&state, engine)).await;
     let state = opened.map_err(|error| Error::State(error.to_string()))?;
     let state = state.map_err(|error| Error::State(with_cause(&error)))?;
     let applied = state.engine().get_durable(Family::Meta, meta::APPLIED)?.map(meta::decode_applied).transpose()?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use openraft::{Config, SnapshotPolicy};
 
 use crate::config;
+use crate::planted::{self, Bug};
 
 /// What the raft room needs to know of time and bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ pub(crate) fn openraft_config(config: &config::Config, timing: Timing) -> Result
         max_in_snapshot_log_to_keep: config.snapshot_catchup_entries,
         replication_lag_threshold: config.snapshot_count + config.snapshot_catchup_entries,
         purge_batch_size: 256,
-        enable_pre_vote: Some(config.pre_vote),
+        enable_pre_vote: Some(config.pre_vote && !planted::is(Bug::PreVoteOff)),
         // A restarted leader would serve reads below what it once acknowledged.
         enable_leader_restore: Some(false),
         quorum_loss_probe_interval: Some(2 * max),

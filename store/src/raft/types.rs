@@ -17,7 +17,7 @@ openraft::declare_raft_types!(
         Node = Peer,
         Term = u64,
         LeaderId = leader_id_std::LeaderId<u64, u64>,
-        AsyncRuntime = openraft_rt_tokio::TokioRuntime,
+        AsyncRuntime = super::runtime::Runtime,
 );
 
 /// A log entry's content: a batch of commands, encoded by `apply::command`; shared, never copied.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Status};
@@ -20,7 +20,12 @@ use crate::metrics::Metrics;
 use crate::mvcc::{Mvcc, View};
 use crate::quota::Quota;
 use crate::raft::Consensus;
+use crate::simulated;
 use crate::watch::Hub;
+
+/// How long a member that has just started holds serializable reads until it has caught up: etcd waits as long before it
+/// serves clients at all. Source: etcd `server/embed/config.go` (`--wait-cluster-ready-timeout`).
+const RECOVERY_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How large, how many, how long.
 #[derive(Clone, Debug)]
@@ -113,6 +118,7 @@ struct Shared {
     reads_large: Semaphore,
     raising_no_space: Mutex<()>,
     tasks: TaskTracker,
+    recovered: watch::Sender<bool>,
 }
 
 /// The parts, shared. Cheap to clone.
@@ -126,8 +132,24 @@ impl Context {
     #[must_use]
     pub fn new(parts: Parts) -> Context {
         let reads_large = Semaphore::new(parts.limits.reads_large_inflight_max);
-        let shared = Shared { parts, reads_large, raising_no_space: Mutex::new(()), tasks: TaskTracker::new() };
-        Context { shared: Arc::new(shared) }
+        let (raising_no_space, tasks, recovered) = (Mutex::new(()), TaskTracker::new(), watch::Sender::new(true));
+        Context { shared: Arc::new(Shared { parts, reads_large, raising_no_space, tasks, recovered }) }
+    }
+
+    /// Whether this member has applied all that was committed before it started.
+    pub fn set_recovered(&self, recovered: bool) {
+        self.shared.recovered.send_replace(recovered);
+    }
+
+    /// Waits until a serializable read shows no less than this member has shown before it was started: what is applied is
+    /// durable later than it is seen. Not for ever, since such reads are for when there is no quorum.
+    pub(super) async fn recovered(&self) {
+        if *self.shared.recovered.borrow() {
+            return;
+        }
+        let mut recovered = self.shared.recovered.subscribe();
+        // Either way the read is served.
+        tokio::time::timeout(RECOVERY_WAIT_MAX, recovered.wait_for(|recovered| *recovered)).await.ok();
     }
 
     /// Reads on a view of now: here where the read is small, on a blocking thread where it is large.
@@ -148,7 +170,7 @@ impl Context {
         }
         let _turn = self.shared.reads_large.acquire().await.map_err(|_| STOPPED)?;
         let mvcc = self.mvcc.clone();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = simulated::blocking(move || {
             let _open = open;
             mvcc.read(f)
         });

@@ -36,7 +36,9 @@ impl KvService {
     }
 
     async fn ranged(&self, r: pb::RangeRequest, phases: &mut Phases) -> Result<pb::RangeResponse, Status> {
-        if !r.serializable {
+        if r.serializable {
+            self.ctx.recovered().await;
+        } else {
             phases.enter(Phase::Barrier);
             self.ctx.consensus.read_barrier().await?;
         }
@@ -53,7 +55,9 @@ impl KvService {
     }
 
     async fn read_txn(&self, r: pb::TxnRequest, phases: &mut Phases) -> Result<pb::TxnResponse, Status> {
-        if !is_serializable(&r) {
+        if is_serializable(&r) {
+            self.ctx.recovered().await;
+        } else {
             phases.enter(Phase::Barrier);
             self.ctx.consensus.read_barrier().await?;
         }
@@ -151,7 +155,9 @@ impl Kv for KvService {
     ) -> Result<Response<Self::RangeStreamStream>, Status> {
         let r = request.into_inner();
         validate::range_stream(&r)?;
-        if !r.serializable {
+        if r.serializable {
+            self.ctx.recovered().await;
+        } else {
             self.ctx.consensus.read_barrier().await?;
         }
         self.ctx.metrics.mvcc.range_total.inc();

@@ -53,6 +53,20 @@ async fn a_header_names_the_member_the_cluster_the_term_and_the_revision() {
     assert_eq!(kv.delete_range(Request::new(nothing)).await.unwrap().into_inner().header, Some(header(3)));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_member_that_has_just_started_holds_serializable_reads_until_it_has_caught_up() {
+    let (ctx, _) = context();
+    let kv = KvService::new(ctx.clone());
+    let serializable = || kv.range(Request::new(pb::RangeRequest { serializable: true, ..all() }));
+    ctx.set_recovered(false);
+    let second = std::time::Duration::from_secs(1);
+    assert!(tokio::time::timeout(second, serializable()).await.is_err(), "it waits");
+    assert!(tokio::time::timeout(6 * second, serializable()).await.is_ok(), "but without a quorum not for ever");
+    let (held, ()) = tokio::join!(serializable(), async { ctx.set_recovered(true) });
+    held.unwrap();
+    assert!(tokio::time::timeout(second, serializable()).await.is_ok());
+}
+
 #[tokio::test]
 async fn a_linearizable_read_passes_a_barrier_and_a_serializable_one_does_not() {
     let (kv, single) = service();

@@ -66,8 +66,8 @@ impl Lock for LockService {
         request: Request<lockpb::UnlockRequest>,
     ) -> Result<Response<lockpb::UnlockResponse>, Status> {
         let delete = pb::DeleteRangeRequest { key: request.into_inner().key, ..Default::default() };
-        validate::delete_range(&delete)?;
-        let applied = self.ctx.propose(Command::DeleteRange(delete)).await?;
+        validate::delete_range(&delete).map_err(queue::of_a_client)?;
+        let applied = self.ctx.propose(Command::DeleteRange(delete)).await.map_err(queue::of_a_client)?;
         match applied.outcome? {
             Outcome::DeleteRange(_) => {
                 Ok(Response::new(lockpb::UnlockResponse { header: Some(self.ctx.header(applied.revision)) }))

@@ -14,10 +14,10 @@ use pb::range_request::{SortOrder, SortTarget};
 use pb::request_op::Request as Op;
 use pb::response_op::Response as Answer;
 use prost::Message;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::kv::mismatched;
-use super::status::{Known, STOPPED};
+use super::status::STOPPED;
 use super::{Context, admission};
 use crate::apply::{Command, Outcome};
 use crate::quota;
@@ -45,9 +45,13 @@ pub(super) struct Placed {
 
 /// The caller's lease, or a new one where it brings none.
 pub(super) async fn session(ctx: &Context, lease: i64) -> Result<i64, Status> {
-    if lease != 0 {
-        return Ok(lease);
+    match lease {
+        0 => granted(ctx).await.map_err(of_a_client),
+        lease => Ok(lease),
     }
+}
+
+async fn granted(ctx: &Context) -> Result<i64, Status> {
     admission::growth(ctx, quota::lease_cost()).await?;
     let id = ctx.lease_id();
     let grant = pb::LeaseGrantRequest { id, ttl: SESSION_TTL.max(ctx.limits.lease_ttl_min()) };
@@ -116,16 +120,28 @@ fn by_creation(prefix: &Bytes, order: SortOrder, max_create_revision: i64) -> pb
     }
 }
 
+/// A refusal as etcd's lock and election give it: they are clients of its own store, and on that way the code is lost, the
+/// text is not. Source: etcd `api/v3rpc/rpctypes/error.go`: an `EtcdError` has no gRPC status.
+pub(super) fn of_a_client(refusal: impl Into<Status>) -> Status {
+    let status = refusal.into();
+    match status.code() {
+        Code::Cancelled | Code::DeadlineExceeded => status,
+        _ => Status::unknown(status.message()),
+    }
+}
+
 /// Runs a transaction through the log.
 pub(super) async fn run(ctx: &Context, txn: pb::TxnRequest) -> Result<Placed, Status> {
+    placed(ctx, txn).await.map_err(of_a_client)
+}
+
+async fn placed(ctx: &Context, txn: pb::TxnRequest) -> Result<Placed, Status> {
     super::validate::txn(&txn, ctx.limits.txn_ops_max)?;
     admission::growth(ctx, quota::txn_cost(&txn)).await?;
     let command = Command::Txn(txn);
     admission::size(ctx, &command)?;
     let applied = ctx.consensus.propose(command).await?;
-    // etcd's lock and election are clients of its own store: the code is lost on that way, the text is not.
-    let outcome = applied.outcome.map_err(|refusal| Status::unknown(Known::from(refusal).text));
-    let response = match outcome? {
+    let response = match applied.outcome? {
         Outcome::Txn(response) => response,
         other => return Err(mismatched(&other)),
     };
@@ -139,7 +155,7 @@ pub(super) async fn run(ctx: &Context, txn: pb::TxnRequest) -> Result<Placed, St
 
 /// Reads at most one key, with everything acknowledged before in sight: the revision and the key.
 pub(super) async fn read(ctx: &Context, range: pb::RangeRequest) -> Result<(i64, Option<mvccpb::KeyValue>), Status> {
-    ctx.consensus.read_barrier().await?;
+    ctx.consensus.read_barrier().await.map_err(of_a_client)?;
     let large = !range.range_end.is_empty();
     let (revision, ranged) = ctx.read(large, move |view| (view.revision(), view.range(&range))).await?;
     let kv = ranged?.kvs.first().map(|kv| decode(&kv.0)).transpose()?;

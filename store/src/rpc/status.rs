@@ -93,6 +93,7 @@ impl From<Unserved> for Known {
             Unserved::DeadlineExceeded => DEADLINE_EXCEEDED,
             Unserved::TimeoutLeaderFailed => TIMEOUT_DUE_TO_LEADER_FAIL,
             Unserved::TimeoutConnectionLost => TIMEOUT_DUE_TO_CONNECTION_LOST,
+            Unserved::NoLeader => NO_LEADER,
             Unserved::LeaderChanged => LEADER_CHANGED,
             Unserved::TooManyRequests => TOO_MANY_REQUESTS,
             Unserved::TooLarge => REQUEST_TOO_LARGE,

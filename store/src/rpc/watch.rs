@@ -27,6 +27,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::Context;
 use super::leaderless::leaderless;
 use super::status::{NO_LEADER, STOPPED, WATCH_CANCELED};
+use crate::planted::{self, Bug};
 use crate::watch::{Filters, KeyRange, Output, Refused, Spec, Stream};
 
 /// The id of responses that belong to no watcher.
@@ -201,6 +202,7 @@ impl Session {
                 let whole = pb::WatchResponse { header, watch_id: delivery.watch_id(), events, ..Default::default() };
                 match delivery.fragment() {
                     true => self.ready.extend(fragments(whole, self.ctx.limits.receive_bytes_max())),
+                    false if planted::is(Bug::RevisionSplit) => self.ready.extend(one_by_one(whole)),
                     false => self.ready.push_back(whole),
                 }
             }
@@ -238,6 +240,12 @@ fn fragments(mut whole: pb::WatchResponse, bytes_max: usize) -> Vec<pb::WatchRes
     }
     pieces.push(pb::WatchResponse { events: piece, ..whole });
     pieces
+}
+
+/// A response for each event.
+fn one_by_one(mut whole: pb::WatchResponse) -> Vec<pb::WatchResponse> {
+    let events = std::mem::take(&mut whole.events);
+    events.into_iter().map(|event| pb::WatchResponse { events: vec![event], ..whole.clone() }).collect()
 }
 
 /// Bytes of an event within a response: tag, length, itself.

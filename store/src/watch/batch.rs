@@ -8,10 +8,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::{BufMut, Bytes, BytesMut};
 use fairlead_proto::encoded;
 use tokio::sync::OnceCell;
-use tokio::task::spawn_blocking;
 
 use super::event::{Event, Kind, RevisionEvents};
 use super::source::{Source, SourceError};
+use crate::simulated;
 
 /// One committed event.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Batch {
                 return Ok(());
             }
             let (batch, source) = (Arc::clone(self), Arc::clone(source));
-            let read = spawn_blocking(move || batch.read_previous(&*source)).await;
+            let read = simulated::blocking(move || batch.read_previous(&*source)).await;
             read.unwrap_or_else(|error| Err(SourceError::Failed(format!("reading previous values: {error}"))))
         };
         self.previous_read.get_or_try_init(read).await?;

@@ -25,6 +25,7 @@ use super::pipe::Pipe;
 use super::recent::{HandOver, Recent};
 use super::stats::Stats;
 use super::watcher::{Place, Spec, Watcher};
+use crate::planted::{self, Bug};
 
 /// One gRPC stream, as the groups see it.
 #[derive(Debug)]
@@ -129,6 +130,9 @@ impl Groups {
         for recorded in chunk {
             assert_eq!(recorded.revision, self.published + 1, "a published revision follows the one before");
             self.published = recorded.revision;
+            if planted::is(Bug::EventDropped) && recorded.revision % 100 == 0 {
+                continue;
+            }
             for cell in recorded.cells.iter() {
                 self.synced.matching(&cell.event, |class| {
                     let (_, batch) = matched.entry(class.id).or_insert_with(|| (&class.watchers, Batch::default()));
@@ -160,6 +164,9 @@ impl Groups {
         let before = self.published;
         self.published = before.max(revision);
         self.recent = Recent::default();
+        if planted::is(Bug::WatchersNotRebased) {
+            return;
+        }
         for id in self.synced.drain() {
             let watcher = self.watchers.get_mut(&id).expect("an indexed watcher exists");
             watcher.next = watcher.next.max(before + 1);
@@ -223,7 +230,7 @@ impl Groups {
 
     /// Answers a client that asks how far its whole stream is, unless a watcher of it is behind. Queued behind its events.
     pub(super) fn request_progress(&mut self, stream: u64, creations: u64) {
-        let revision = self.published;
+        let revision = self.progress();
         let state = &self.streams[&stream];
         let up_to_date = state.watchers.iter().all(|id| self.watchers[id].may_progress(revision));
         if up_to_date && !state.watchers.is_empty() {
@@ -237,7 +244,7 @@ impl Groups {
 
     /// Tells each watcher of the stream that asked for it, and got nothing since the last tick, how far it is.
     pub(super) fn tick(&mut self, stream: u64) {
-        let revision = self.published;
+        let revision = self.progress();
         for id in &self.streams[&stream].watchers {
             let watcher = self.watchers.get_mut(id).expect("a stream's watcher exists");
             if watcher.spec.progress_notify && watcher.quiet && watcher.may_progress(revision) {
@@ -246,6 +253,11 @@ impl Groups {
             }
             watcher.quiet = true;
         }
+    }
+
+    /// What may be told as progress to watchers that have it all.
+    fn progress(&self) -> i64 {
+        self.published + i64::from(planted::is(Bug::ProgressTooFar))
     }
 
     /// Whether somebody waits for a pass.

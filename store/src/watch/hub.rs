@@ -14,7 +14,6 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Recorded;
@@ -25,6 +24,7 @@ use super::pipe::pipe;
 use super::source::{Source, SourceError};
 use super::stats::Stats;
 use super::stream::Stream;
+use crate::simulated;
 
 /// Handle to the hub.
 #[derive(Clone)]
@@ -112,7 +112,7 @@ impl Hub {
             while !shutdown.is_cancelled() {
                 let Some(pass) = self.groups().plan() else { break };
                 let source = Arc::clone(&self.shared.source);
-                let read = spawn_blocking(move || pass.read(&*source)).await;
+                let read = simulated::blocking(move || pass.read(&*source)).await;
                 let read = read.unwrap_or_else(|error| Err(SourceError::Failed(format!("catching up: {error}"))))?;
                 self.groups().finish(read);
             }

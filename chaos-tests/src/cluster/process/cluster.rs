@@ -43,6 +43,10 @@ pub struct Config {
     pub env: Vec<(String, String)>,
     /// A disk of so many MiB for each member ([`Disks`]); `None` keeps their data in the folder.
     pub disk_mib: Option<u32>,
+    /// Start of the command line of every member: a program that ends by executing the rest in its own process, as `nice` does.
+    pub wrapper: Vec<OsString>,
+    /// Whether peers reach each other without a fault proxy between them: faster, and no link can be cut.
+    pub direct_peers: bool,
     /// How long a start may take until the member serves.
     pub ready_within: Duration,
 }
@@ -58,6 +62,8 @@ impl Config {
             args: Vec::new(),
             env: Vec::new(),
             disk_mib: None,
+            wrapper: Vec::new(),
+            direct_peers: false,
             ready_within: Duration::from_secs(30),
         }
     }
@@ -99,7 +105,8 @@ impl Cluster {
         let mut members = Vec::new();
         let names: Vec<String> = (1..=config.members).map(|number| format!("n{number}")).collect();
         let disks = config.disk_mib.map(|mib| Disks::mount(&dir, &names, mib)).transpose()?;
-        let wrapper = disks.as_ref().map(Disks::inside).unwrap_or_default();
+        let mut wrapper = disks.as_ref().map(Disks::inside).unwrap_or_default();
+        wrapper.extend(config.wrapper);
         for (number, name) in (1..).zip(names) {
             let wanted = config.client_ports.get(number - 1).copied().and_then(Port::reserve_this);
             let (client, peer) = (wanted.map_or_else(Port::reserve, Ok)?, Port::reserve()?);
@@ -118,6 +125,7 @@ impl Cluster {
                 env: config.env.clone(),
                 client,
                 peer,
+                direct_peers: config.direct_peers,
                 peer_proxy,
                 client_proxy,
                 ready_within: config.ready_within,

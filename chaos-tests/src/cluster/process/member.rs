@@ -63,6 +63,7 @@ pub struct Member {
     pub(super) log: PathBuf,
     pub(super) client: Port,
     pub(super) peer: Port,
+    pub(super) direct_peers: bool,
     pub(super) peer_proxy: Proxy,
     pub(super) client_proxy: Proxy,
     pub(super) ready_within: Duration,
@@ -81,6 +82,7 @@ pub(super) struct Parts {
     pub(super) env: Vec<(String, String)>,
     pub(super) client: Port,
     pub(super) peer: Port,
+    pub(super) direct_peers: bool,
     pub(super) peer_proxy: Proxy,
     pub(super) client_proxy: Proxy,
     pub(super) ready_within: Duration,
@@ -100,6 +102,7 @@ impl Member {
             env: parts.env,
             client: parts.client,
             peer: parts.peer,
+            direct_peers: parts.direct_peers,
             peer_proxy: parts.peer_proxy,
             client_proxy: parts.client_proxy,
             ready_within: parts.ready_within,
@@ -124,9 +127,9 @@ impl Member {
         url(self.client_proxy.address())
     }
 
-    /// Where peers reach the member: its fault proxy.
+    /// Where peers reach the member: its fault proxy, unless the cluster has [`direct_peers`](super::Config::direct_peers).
     pub fn peer_url(&self) -> String {
-        url(self.peer_proxy.address())
+        url(if self.direct_peers { self.peer.address() } else { self.peer_proxy.address() })
     }
 
     /// The pid of the process that runs now.

@@ -11,6 +11,7 @@ use fairlead_store::config::Config;
 use fairlead_store::engine::{Engine as _, Family, schema};
 use fairlead_store::log::{self, Disk, MemDisk};
 use fairlead_store::mvcc::removal_of;
+use fairlead_store::net::Network;
 use fairlead_store::{OpenDisk, Seams, Store};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -200,6 +201,7 @@ impl Member {
             disk: open,
             engine: Arc::new(move |folder| engines.open(folder, &plug)),
             rng: StdRng::from_rng(&mut self.rng),
+            network: Network::Sockets,
             log,
             end: Arc::new(move || tell("raft or its state is dead".to_owned())),
         }

@@ -10,7 +10,7 @@
 
 mod cluster;
 mod member;
-mod power;
+pub(crate) mod power;
 
 pub use cluster::{Cluster, Config};
 pub use member::{Cut, Member};

@@ -19,7 +19,7 @@ const WRITES_PER_FLUSH: u32 = 150;
 /// A member's engines by folder, over all its lives. An engine is there as long as its folder is, which is where a member
 /// looks for generations.
 #[derive(Clone, Default)]
-pub(super) struct Engines {
+pub(crate) struct Engines {
     all: Arc<Mutex<BTreeMap<PathBuf, Arc<MemEngine>>>>,
 }
 
@@ -29,7 +29,7 @@ impl Engines {
     }
 
     /// The engine in `folder`, made if there is none, as one life sees it.
-    pub(super) fn open(&self, folder: &Path, plug: &Arc<Plug>) -> Result<Arc<dyn Engine>, Error> {
+    pub(crate) fn open(&self, folder: &Path, plug: &Arc<Plug>) -> Result<Arc<dyn Engine>, Error> {
         let _on = plug.on()?;
         let mut all = self.lock();
         if !folder.exists() {
@@ -43,38 +43,38 @@ impl Engines {
         Ok(Arc::new(Powered { engine, plug, folder: folder.to_owned(), engines }))
     }
 
-    pub(super) fn get(&self, folder: &Path) -> Option<Arc<MemEngine>> {
+    pub(crate) fn get(&self, folder: &Path) -> Option<Arc<MemEngine>> {
         self.lock().get(folder).cloned()
     }
 
     /// All go back to their last flush.
-    pub(super) fn crash(&self) {
+    pub(crate) fn crash(&self) {
         self.lock().values().for_each(|engine| engine.crash());
     }
 }
 
 /// Whether a life still has power, and what is seen of it from outside.
-pub(super) struct Plug {
+pub(crate) struct Plug {
     is_in: RwLock<bool>,
     chance: Mutex<StdRng>,
     compaction_steps: watch::Sender<u64>,
 }
 
 impl Plug {
-    pub(super) fn new(chance: StdRng) -> Arc<Plug> {
+    pub(crate) fn new(chance: StdRng) -> Arc<Plug> {
         let compaction_steps = watch::channel(0).0;
         Arc::new(Plug { is_in: RwLock::new(true), chance: Mutex::new(chance), compaction_steps })
     }
 
     /// Power is off from now on; `then` runs before anybody can notice.
-    pub(super) fn pull<T>(&self, then: impl FnOnce() -> T) -> T {
+    pub(crate) fn pull<T>(&self, then: impl FnOnce() -> T) -> T {
         let mut is_in = self.is_in.write().unwrap_or_else(PoisonError::into_inner);
         *is_in = false;
         then()
     }
 
     /// How many steps this life's compactions have taken.
-    pub(super) fn compaction_steps(&self) -> watch::Receiver<u64> {
+    pub(crate) fn compaction_steps(&self) -> watch::Receiver<u64> {
         self.compaction_steps.subscribe()
     }
 

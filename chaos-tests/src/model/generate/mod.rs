@@ -186,6 +186,7 @@ pub fn generate(plan: &Plan) -> History {
             converge_ms: 5_000,
             half_open_ms: 1_000,
             rate_floor: 10,
+            return_gap_ms: 300,
             watch_floor_percent: 20,
         },
         plan: None,

@@ -66,6 +66,12 @@ pub(super) fn member_behind(spoiled: &mut Spoiled) -> Option<()> {
     Some(())
 }
 
+pub(super) fn term_back(spoiled: &mut Spoiled) -> Option<()> {
+    let mut steps = spoiled.member_steps().rev();
+    *steps.find_map(|step| if let MemberStep::Status { term, .. } = step { Some(term) } else { None })? = 0;
+    Some(())
+}
+
 pub(super) fn panics(spoiled: &mut Spoiled) -> Option<()> {
     let at = spoiled.records[spoiled.start].at;
     spoiled.add(at, Event::Panic(Panic { member: 2, expected: false, text: "panicked at apply".to_owned() }));

@@ -93,6 +93,7 @@ pub const MUTATIONS: &[Mutation] = &[
     mutation("a lease is ended in another term", 33, "lease term", cluster::other_term),
     mutation("a lower token is accepted", 34, "fencing", cluster::lower_token),
     mutation("a lock's token is not its key's", 34, "fencing", cluster::token_wrong),
+    mutation("a member's term steps back", 47, "terms", cluster::term_back),
 ];
 
 /// A history being spoiled.

@@ -1,6 +1,6 @@
-//! Compactions close behind the present, and reads at both sides of the compacted revision.
+//! Compactions close behind the present, reads at both sides of the compacted revision, and watches from it.
 
-use super::Worker;
+use super::{Worker, watch};
 use crate::history::{Compact, Delete, Put, Range, Request};
 
 /// How far behind the present it compacts.
@@ -9,6 +9,10 @@ const BEHIND: u64 = 200;
 pub(super) async fn work(worker: &mut Worker) {
     let mut compacted = 0;
     for round in 0u64.. {
+        if compacted > 0 {
+            // The compacted revision's own events are still owed to a watch from it.
+            watch::look_from(worker, compacted).await;
+        }
         // A key with exactly two revisions, so that a compaction meets its tombstone (etcd#18089, #19179).
         let key = format!("t/{}/{round}", worker.index);
         let put = Put { key: key.clone(), value: worker.value(), ..Put::default() };

@@ -33,6 +33,23 @@ pub(crate) struct Seat {
     pub(crate) member: u64,
     /// Where its clients go.
     pub(crate) url: String,
+    /// How they get there, where not by a connection of their own.
+    pub(crate) way: Option<Channel>,
+}
+
+impl Seat {
+    /// A member that is reached by a connection.
+    pub(crate) fn at(member: u64, url: String) -> Seat {
+        Seat { member, url, way: None }
+    }
+
+    /// A channel for one client.
+    ///
+    /// # Errors
+    /// When the URL cannot be used.
+    pub(crate) fn channel(&self, connect: ConnectOptions) -> Result<Channel, Error> {
+        self.way.clone().map_or_else(|| Channel::to(&self.url, None, connect), Ok)
+    }
 }
 
 /// Where an operation may be sent.
@@ -95,7 +112,7 @@ impl Session {
         let options =
             Options { connect, request_timeout: timeout, read_attempt_timeout: timeout, ..Options::default() };
         let line = |seat: &Seat| {
-            let channel = Channel::to(&seat.url, None, connect)?;
+            let channel = seat.channel(connect)?;
             let client = Client::over([(seat.url.clone(), channel.clone())], options.clone())?;
             Ok(Line { member: seat.member, client, channel })
         };

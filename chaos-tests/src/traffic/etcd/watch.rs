@@ -36,6 +36,8 @@ const REQUESTS_BUFFERED_MAX: usize = 8;
 const AROUND: u64 = 100;
 /// How long a watch of the swarm is followed.
 const FOLLOW_MS: (u64, u64) = (300, 6_000);
+/// How long a watch is followed that only wants to see where it begins.
+const LOOK: Duration = Duration::from_millis(100);
 /// Prefixes that traffic writes to; the empty one is everything.
 const PREFIXES: [&str; 7] = ["r/", "c/", "list/", "l/", "t/", "/registry/pods/", ""];
 
@@ -58,7 +60,7 @@ enum Ended {
 }
 
 fn channel(seat: &Seat) -> Result<Channel, Error> {
-    Channel::to(&seat.url, None, ConnectOptions { timeout: Duration::from_secs(1), ..ConnectOptions::default() })
+    seat.channel(ConnectOptions { timeout: Duration::from_secs(1), ..ConnectOptions::default() })
 }
 
 fn create(open: &Open) -> pb::WatchRequest {
@@ -218,6 +220,18 @@ pub(super) async fn work(worker: &mut Worker) {
             open_as = Open { from: next, resumes: Some(number), client: worker.recorder.client(), ..open_as };
         }
         worker.rest().await;
+    }
+}
+
+/// Watches everything from a revision for a moment, at some member.
+pub(super) async fn look_from(worker: &mut Worker, from: i64) {
+    let seats = Arc::clone(&worker.seats);
+    let Some(seat) = worker.random.pick(&seats) else { return };
+    let Ok(channel) = channel(seat) else { return };
+    let (client, member) = (worker.session.number(), seat.member);
+    let everything = Open { client, member, key: "\0".to_owned(), end: Some("\0".to_owned()), from, ..Open::default() };
+    if let Some(mut following) = open(&worker.recorder, channel, everything, CREATED_WITHIN).await {
+        following.follow(Instant::now() + LOOK, |_| {}).await;
     }
 }
 

@@ -12,6 +12,8 @@ mod report;
 mod run;
 mod say;
 
+pub(crate) use play::until_interrupted;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -99,7 +101,7 @@ fn status(verdict: Verdict) -> u8 {
 }
 
 /// Where histories, ledgers and fetched targets are unless told otherwise: `$XDG_CACHE_HOME/fairlead/chaos`.
-fn cache() -> anyhow::Result<PathBuf> {
+pub(crate) fn cache() -> anyhow::Result<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
     let cache = cache.filter(|path| path.is_absolute()).or_else(home);

@@ -46,7 +46,7 @@ pub(super) async fn play(plan: &Plan, candidate: &Candidate, places: &Places) ->
 }
 
 /// Runs until it is done or Ctrl-C or SIGTERM comes; `None` for those. What is dropped leaves nothing behind.
-pub(super) fn until_interrupted<T>(work: impl Future<Output = T>) -> anyhow::Result<Option<T>> {
+pub(crate) fn until_interrupted<T>(work: impl Future<Output = T>) -> anyhow::Result<Option<T>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
     runtime.block_on(async {
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

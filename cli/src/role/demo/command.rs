@@ -23,7 +23,7 @@ pub(crate) const HELP: &str = "\
   restart n2              start it again on the data it left; a running one is killed first
   pause n1                stop its process where it stands (SIGSTOP); its connections stay open
   resume n1               let it go on (SIGCONT)
-  partition n1 | n2 n3    cut the links between groups, instead of an earlier cut; clients reach all
+  partition n1 | n2 n3    cut the links between groups (who is not named is one more), instead of an earlier cut; clients reach all
   heal                    join all links again
   workload on | off       writers on every member: writes/s, failures, the longest gap, the leader
   help                    this

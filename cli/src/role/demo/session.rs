@@ -191,6 +191,9 @@ impl<'a> Session<'a> {
         if let Some(error) = groups.iter().copied().flatten().find_map(|name| self.cluster.member(name).err()) {
             return self.screen.fail("partition", &error.to_string());
         }
+        if groups.len() == 1 && groups[0].len() == self.cluster.members().len() {
+            return self.screen.fail("partition", "all on one side is no partition; as in `partition n1 | n2 n3`");
+        }
         let before = self.cluster.leader().await;
         self.cluster.heal();
         match self.cluster.partition(&groups) {

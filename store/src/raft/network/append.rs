@@ -14,23 +14,27 @@ use std::time::Duration;
 use fairlead_proto::peer::{Frame, raft_client::RaftClient};
 use futures::{Stream, StreamExt, stream};
 use openraft::base::BoxStream;
+use openraft::errors::RPCError;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use super::super::silence::Gate;
-use super::super::types::{AppendRequest, StreamAppendResult};
+use super::super::types::{AppendRequest, LogId, StreamAppendResult, TypeConfig};
 use super::super::wire;
 use super::client::{Greeted, unreachable};
+use crate::planted::{self, Bug};
 
-type RpcResult<T> = Result<T, openraft::errors::RPCError<super::super::types::TypeConfig>>;
+type RpcResult<T> = Result<T, RPCError<TypeConfig>>;
 
 /// When each request without a reply was sent, oldest first. openraft bounds how many there are.
 #[derive(Default)]
 struct Outstanding {
     sent: Mutex<VecDeque<Instant>>,
     first: Notify,
+    /// The last entry that was sent, for [`Bug::AppendAssumed`] alone.
+    assumed: Mutex<Option<LogId>>,
 }
 
 impl Outstanding {
@@ -44,6 +48,26 @@ impl Outstanding {
 
     fn pop(&self) {
         self.sent.lock().expect("no holder panics").pop_front();
+    }
+
+    fn assume(&self, request: &AppendRequest) {
+        if planted::is(Bug::AppendAssumed) {
+            let last = request.entries.last().map(|entry| entry.log_id).or(request.prev_log_id);
+            *self.assumed.lock().expect("no holder panics") = last;
+        }
+    }
+
+    /// The end of a stream that has failed.
+    fn failed(&self, error: RPCError<TypeConfig>) -> RpcResult<StreamAppendResult> {
+        match *self.assumed.lock().expect("no holder panics") {
+            None => Err(error),
+            assumed => Ok(Ok(assumed)),
+        }
+    }
+
+    fn unopened<'s>(&self, error: RPCError<TypeConfig>) -> RpcResult<BoxStream<'s, RpcResult<StreamAppendResult>>> {
+        let last = self.failed(error)?;
+        Ok(Box::pin(stream::iter([Ok(last)])))
     }
 
     fn oldest(&self) -> Option<Instant> {
@@ -69,20 +93,22 @@ pub(super) async fn pipelined<'s>(
     let frames = requests.map(move |request| {
         fail::fail_point!("raftBeforeLeaderSend");
         sent.push();
+        sent.assume(&request);
         Frame { body: wire::encode_append(&request) }
     });
     let over = over.drop_guard();
     let opened = tokio::time::timeout(deadline, client.stream_append(frames)).await;
     let replies = match opened {
         Ok(Ok(response)) => response.into_inner(),
-        Ok(Err(status)) => return Err(unreachable(status.message())),
-        Err(_) => return Err(unreachable("append stream did not open in time")),
+        Ok(Err(status)) => return outstanding.unopened(unreachable(status.message())),
+        Err(_) => return outstanding.unopened(unreachable("append stream did not open in time")),
     };
     let state = Some((replies, outstanding, over));
     Ok(Box::pin(stream::unfold(state, move |state| async move {
         let (mut replies, outstanding, over) = state?;
         let reply = next_reply(&mut replies, &outstanding, deadline).await?;
         let go_on = matches!(reply, Ok(Ok(_)));
+        let reply = reply.or_else(|error| outstanding.failed(error));
         // Otherwise the guard goes before openraft sees the error and may purge.
         let rest = go_on.then_some((replies, outstanding, over));
         Some((reply, rest))
@@ -144,7 +170,9 @@ mod tests {
     #[tokio::test]
     async fn a_dead_peer_is_not_called_before_there_is_something_to_send() {
         let dial = Arc::new(|url: &str| {
-            tonic::transport::Endpoint::from_shared(url.to_owned()).expect("a URL").connect_lazy()
+            super::super::Way::Connection(
+                tonic::transport::Endpoint::from_shared(url.to_owned()).expect("a URL").connect_lazy(),
+            )
         });
         let me = Identity { cluster: 1, member: 1, incarnation: 1 };
         let families = crate::metrics::Metrics::new(prometheus::Registry::new()).expect("a new registry").network;

@@ -1,6 +1,6 @@
 //! The calling side: openraft's network traits over gRPC channels.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,6 @@ use openraft::network::{Backoff, RPCOption, stream_append_sequential};
 use openraft::raft::{SnapshotResponse, TransferLeaderResponse};
 use openraft::{OptionalSend, RaftNetworkFactory, RaftNetworkV2};
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::super::silence::Gate;
@@ -25,13 +24,14 @@ use super::super::wire;
 use super::contact::{Contact, Contacts};
 use super::hello::{self, Identity, Incarnations};
 use super::metered::Called;
+use super::way::Way;
 use super::{append, snapshot};
 
 /// Heartbeat intervals after which a heartbeat is late: this member is too busy to send it in time. etcd's measure.
 const LATE_INTERVALS: u32 = 2;
 
-/// Makes a lazy channel to a peer URL.
-pub type Dial = Arc<dyn Fn(&str) -> Channel + Send + Sync>;
+/// Makes a way to a peer URL, lazily.
+pub type Dial = Arc<dyn Fn(&str) -> Way + Send + Sync>;
 
 /// Puts the hello on each call.
 #[derive(Clone)]
@@ -54,9 +54,9 @@ pub(crate) type Greeted = InterceptedService<Called, Greeter>;
 #[derive(Clone)]
 struct Channels {
     url: String,
-    raft: Channel,
-    snapshot: Channel,
-    forward: Channel,
+    raft: Way,
+    snapshot: Way,
+    forward: Way,
 }
 
 /// All peers: who we are, how to call them.
@@ -65,7 +65,7 @@ pub(crate) struct Peers {
     me: Identity,
     incarnations: Incarnations,
     dial: Dial,
-    channels: Arc<Mutex<HashMap<u64, Channels>>>,
+    channels: Arc<Mutex<BTreeMap<u64, Channels>>>,
     contacts: Contacts,
     /// Largest message, bytes: a batch of requests and its frame.
     message_bytes_max: usize,
@@ -86,7 +86,7 @@ impl Peers {
         &self.contacts
     }
 
-    /// The members that this one can call.
+    /// The members that this one can call, by their ids.
     pub(super) fn known(&self) -> Vec<u64> {
         self.channels.lock().expect("no holder panics").keys().copied().collect()
     }
@@ -102,9 +102,9 @@ impl Peers {
         fresh
     }
 
-    fn greet(&self, target: u64, channel: Channel) -> Greeted {
+    fn greet(&self, target: u64, way: Way) -> Greeted {
         let greeter = Greeter { me: self.me, target, incarnations: self.incarnations.clone() };
-        InterceptedService::new(Called::new(channel, self.contacts.to(target)), greeter)
+        InterceptedService::new(Called::new(way, self.contacts.to(target)), greeter)
     }
 
     /// The client for requests that only `target` can serve; `None` where its address is not known yet.

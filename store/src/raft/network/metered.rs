@@ -1,6 +1,6 @@
 //! Calls between members, counted where they pass: bytes each way, failures, and whether the other end is there.
 //!
-//! [`Called`] wraps a channel to a peer, [`Serving`] a service for peers. Both count what their messages take on the wire
+//! [`Called`] wraps the way to a peer, [`Serving`] a service for peers. Both count what their messages take on the wire
 //! before compression and framing of HTTP/2, as etcd counts its messages. A call that is given up before it was answered
 //! has failed.
 
@@ -17,32 +17,32 @@ use prometheus::IntCounter;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService;
-use tonic::transport::{self, Channel};
 use tower::Service;
 
 use super::contact::{Contact, Contacts};
 use super::hello;
+use super::way::{Failure, Way};
 
-/// A channel to one peer.
+/// The way to one peer.
 #[derive(Clone)]
 pub(crate) struct Called {
-    channel: Channel,
+    way: Way,
     contact: Arc<Contact>,
 }
 
 impl Called {
-    pub(super) fn new(channel: Channel, contact: Arc<Contact>) -> Called {
-        Called { channel, contact }
+    pub(super) fn new(way: Way, contact: Arc<Contact>) -> Called {
+        Called { way, contact }
     }
 }
 
 impl Service<Request<Body>> for Called {
     type Response = Response<Body>;
-    type Error = transport::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, transport::Error>> + Send>>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Failure>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), transport::Error>> {
-        let ready = ready!(self.channel.poll_ready(cx));
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let ready = ready!(self.way.poll_ready(cx));
         if ready.is_err() {
             self.contact.sent_failures.inc();
             self.contact.is_lost();
@@ -53,7 +53,7 @@ impl Service<Request<Body>> for Called {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let contact = Arc::clone(&self.contact);
         let sent = contact.sent_bytes.clone();
-        let answer = self.channel.call(request.map(|body| Counted::wrap(body, sent, None)));
+        let answer = self.way.call(request.map(|body| Counted::wrap(body, sent, None)));
         Box::pin(async move {
             let mut unanswered = Unanswered(Some(&contact));
             let answer = answer.await;

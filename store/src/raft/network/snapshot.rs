@@ -21,6 +21,7 @@ use super::super::snapshot::Exporter;
 use super::super::types::{TypeConfig, Vote};
 use super::super::wire;
 use super::client::Greeted;
+use crate::simulated;
 
 /// Bytes of one piece.
 const SNAPSHOT_CHUNK_BYTES: usize = 256 * 1024;
@@ -38,17 +39,17 @@ pub(super) async fn send(
     cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
 ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
     tracing::info!(target: "raft", peer = %format_args!("{target:x}"), "sending a snapshot");
-    let (frames, outgoing) = mpsc::channel(SNAPSHOT_CHUNKS_MAX);
+    let (frames, outgoing) = mpsc::channel(simulated::room(SNAPSHOT_CHUNKS_MAX));
     let exporter = exporter.clone();
     let network = exporter.metrics().network.clone();
     let label = format!("{target:x}");
     network.snapshot_send_inflights_total.with_label_values(&[&label]).inc();
     let started = std::time::Instant::now();
-    let writer = tokio::task::spawn_blocking(move || write(&exporter, &vote, frames));
+    let writer = tokio::spawn(simulated::blocking(move || write(&exporter, &vote, frames)));
     let install = async {
         let reply = client.install(ReceiverStream::new(outgoing)).await.map_err(|status| failed(status.message()))?;
         let vote = wire::decode_vote(reply.into_inner().body).map_err(failed)?;
-        writer.await.map_err(failed)?.map_err(failed)?;
+        writer.await.map_err(failed)?.map_err(failed)?.map_err(failed)?;
         Ok(SnapshotResponse::new(vote))
     };
     let result = tokio::select! {
@@ -91,7 +92,7 @@ struct Pieces {
 
 impl Pieces {
     fn send(&self, body: Bytes) -> io::Result<()> {
-        self.frames.blocking_send(Frame { body }).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+        simulated::send(&self.frames, Frame { body }).map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
     }
 }
 
