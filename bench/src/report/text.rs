@@ -139,7 +139,7 @@ mod tests {
         let shown = workload(&measured(), &["ours".to_owned(), "etcd".to_owned()]);
         assert_eq!(
             shown,
-            "put-64: puts of 256 B, 64 clients\n             ours   etcd  ratio        spread  aim\n  \
+            "put-64: puts of 256 B, 64 clients\n            ours   etcd  ratio        spread  aim\n  \
              puts/s  12,346  8,230   1.50  1.50 to 1.50  ≥ 2 × MISSED\n  etcd: not measured: gone\n"
         );
     }
