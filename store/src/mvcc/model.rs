@@ -246,6 +246,11 @@ pub(super) fn range(r: &pb::RangeRequest, kvs: &Kvs) -> (Vec<fairlead_proto::enc
         .filter(|kv| bound(r.min_create_revision, r.max_create_revision, kv.create_revision))
         .cloned()
         .collect();
+    let bounds = [r.min_mod_revision, r.max_mod_revision, r.min_create_revision, r.max_create_revision];
+    if r.limit > 0 && r.sort_order() == SortOrder::None && bounds == [0; 4] {
+        // etcd cuts before it sorts then, but for one that tells it of more.
+        kept.truncate(r.limit as usize + 1);
+    }
     let target = r.sort_target();
     let by = |a: &mvccpb::KeyValue, b: &mvccpb::KeyValue| match target {
         SortTarget::Key => a.key.cmp(&b.key),
