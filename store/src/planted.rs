@@ -1,7 +1,7 @@
 //! Bugs that tests switch on, one at a time, to show that they are found: only in builds with the feature, and in no release.
 //!
 //! Each is a mistake that a store has made, or that openraft leaves to us to make; the catalogue's number is what switches it
-//! on. The code asks [`is`] at the place where it would be made, which without the feature is a constant.
+//! on. The code asks `is` at the place where it would be made, which without the feature is a constant.
 //!
 //! A process is given its bug by [`from_environment`]; a simulated cluster by [`on_this_thread`], which others do not see.
 

@@ -1,7 +1,7 @@
 //! The checkers: a recorded history goes in, a verdict for each guarantee comes out.
 //!
 //! A guarantee is a file. Most hold the records against a replay of the specification ([`crate::model`]) and trust the
-//! revisions that the store gave; [`values`] and [`cycles`] trust none. Everything is pure and linear in the history, but
+//! revisions that the store gave; `values` and `cycles` trust none. Everything is pure and linear in the history, but
 //! the search by values, which gives up instead of exploding. A verdict is unknown, never valid, where something is missing.
 
 mod ack_floor;

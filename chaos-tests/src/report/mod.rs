@@ -4,7 +4,7 @@
 //! history, verdicts ─▶ facts ─▶ measure ─▶ summary ─▶ page (HTML) · junit (XML) · summary (JSON) ─▶ index of several
 //! ```
 //! The page is one file without scripts and without anything from elsewhere, light or dark as its reader is, for wide and
-//! narrow screens. Its size has a bound that does not grow with the run: time is cut into [`measure::BINS`] parts, clients
+//! narrow screens. Its size has a bound that does not grow with the run: time is cut into `measure::BINS` parts, clients
 //! and watches are drawn in lanes of several, and lists are cut where they say so.
 //! Promises: the same history gives the same bytes; a key or a value is text, whatever is in it.
 //! Does not: judge ([`crate::check`]), or make a counter-example smaller ([`crate::shrink`]).

@@ -80,7 +80,7 @@ pub fn format(duration: Duration) -> String {
     text
 }
 
-/// Serde: as [`format`] writes it.
+/// Serde: as [`format()`] writes it.
 ///
 /// # Errors
 /// Those of the serializer.

@@ -12,7 +12,7 @@ use crate::engine::Snapshot;
 /// Until then the bytes are in `path` + `.part`, which a crash may leave behind and the next call overwrites.
 ///
 /// # Errors
-/// As [`write`], and [`Error::File`]; the partial file is then removed, and an older one at `path` is as it was.
+/// As [`write()`], and [`Error::File`]; the partial file is then removed, and an older one at `path` is as it was.
 pub fn create(snapshot: &dyn Snapshot, header: &Header, path: &Path) -> Result<Summary, Error> {
     let part = part_of(path);
     let done = write_part(snapshot, header, &part).and_then(|summary| publish(&part, path).map(|()| summary));

@@ -18,7 +18,7 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The sink of [`super::write`] failed.
+    /// The sink of [`super::write()`] failed.
     #[error("cannot write snapshot")]
     Write(#[source] io::Error),
     /// The state below could not be read or written.

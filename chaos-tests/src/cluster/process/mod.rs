@@ -2,7 +2,7 @@
 //!
 //! The same code runs Fairlead and a real etcd ([`Target`]): both take etcd's flags and log etcd's line when they are ready.
 //! Ports are free ones and stay reserved while the cluster lives; data and logs are in one folder. Nothing is left behind:
-//! dropping a [`Cluster`] kills its members, and a guard process does the same should this process die ([`guard`]).
+//! dropping a [`Cluster`] kills its members, and a guard process does the same should this process die (`guard`).
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), fairlead_chaos_tests::cluster::process::Error> {
