@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Which of our crates each may use, at run time or in tests. A new crate gets a row; `cli` may use all, nothing uses `cli`.

@@ -102,7 +102,7 @@ const KEPT: &[(&str, &[&str])] = &[
 #[test]
 fn the_histories_in_the_repository_are_judged_as_ever() {
     for (name, expected) in KEPT {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories").join(name);
+        let path = Path::new("histories").join(name);
         let history = History::read(BufReader::new(File::open(&path).unwrap())).unwrap();
         let wrong: Vec<String> = judge(&history)
             .iter()

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 /// The client, and the last releases of what it needs that still work with it.
 const PACKAGES: [&str; 3] = ["etcd3==0.12.0", "protobuf==3.20.3", "tenacity==6.3.1"];
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/etcd3_script.py");
+const SCRIPT: &str = "tests/clients/etcd3_script.py";
 /// How long the packages may take to come.
 const INSTALLED_WITHIN: Duration = Duration::from_secs(300);
 /// How long the script may take.

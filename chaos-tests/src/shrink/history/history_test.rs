@@ -88,7 +88,7 @@ fn a_history_that_does_not_break_it_comes_back_whole_and_a_bound_is_told() {
 
 #[test]
 fn the_kept_history_of_a_watch_that_steps_back_is_seven_records() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("histories/watch-steps-back.jsonl");
+    let path = Path::new("histories/watch-steps-back.jsonl");
     let history = History::read(BufReader::new(File::open(path).unwrap())).unwrap();
     let ordered = |it: &Judged| it.checker == "ordered" && matches!(it.verdict, Verdict::Invalid(_));
     let broken = check::judge(&history).into_iter().find(ordered).unwrap();
