@@ -191,7 +191,7 @@ impl Store {
             metrics: http::metrics_router(&context),
         };
         // Until it has published itself, which comes behind all that was committed before.
-        context.set_recovered(false);
+        context.hold_reads();
         listeners.serve_peers(&routes, &mut tasks, &stop);
         spawn_rooms(&mut tasks, &config, &running.handle, rooms, &context.metrics, &stop);
         let alarming = context.clone();
@@ -407,7 +407,7 @@ async fn publish(
             Err(error) => tracing::warn!(target: "store", %error, "cannot publish this member yet; trying again"),
         }
     }
-    context.set_recovered(true);
+    context.recovered();
     tracing::info!(
         target: "store",
         local_member_id = format!("{:x}", membership.member),

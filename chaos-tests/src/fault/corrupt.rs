@@ -87,7 +87,6 @@ impl Fault for Corrupt {
             self.done.push(Damaged { name: name.clone(), file, whole, at, refused: false });
         }
         for damaged in &mut self.done {
-            ground.spawn(&damaged.name)?;
             match ground.start(&damaged.name).await {
                 Ok(()) => {}
                 Err(Error::Cluster(ClusterError::EndedEarly { status, .. })) => {

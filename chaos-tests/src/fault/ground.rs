@@ -119,8 +119,19 @@ impl Ground {
         Ok(())
     }
 
+    /// Starts members at once, and waits until all of them serve.
+    pub(crate) async fn start_together(&self, names: &[String]) -> Result<(), Error> {
+        for name in names {
+            self.spawn(name)?;
+        }
+        for name in names {
+            self.start(name).await?;
+        }
+        Ok(())
+    }
+
     /// Starts a member that is down, without waiting.
-    pub(crate) fn spawn(&self, name: &str) -> Result<(), Error> {
+    fn spawn(&self, name: &str) -> Result<(), Error> {
         let member = self.cluster.member(name)?;
         if member.state() == State::Stopped {
             member.spawn()?;

@@ -29,12 +29,7 @@ impl Fault for Kill {
     }
 
     async fn heal(&mut self, ground: &Ground) -> Result<Figures, Error> {
-        for name in &self.on {
-            ground.spawn(name)?;
-        }
-        for name in &self.on {
-            ground.start(name).await?;
-        }
+        ground.start_together(&self.on).await?;
         Ok(Figures::new())
     }
 }

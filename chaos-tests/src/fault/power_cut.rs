@@ -40,12 +40,7 @@ impl Fault for PowerCut {
     }
 
     async fn heal(&mut self, ground: &Ground) -> Result<Figures, Error> {
-        for name in &self.on {
-            ground.spawn(name)?;
-        }
-        for name in &self.on {
-            ground.start(name).await?;
-        }
+        ground.start_together(&self.on).await?;
         Ok(Figures::new())
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use fairlead_store::config::{Config, InitialCluster, Url};
-use fairlead_store::log::{self, Disk, MemDisk};
+use fairlead_store::log::{self, MemDisk};
 use fairlead_store::net::{self, Fabric, Served};
-use fairlead_store::{OpenDisk, Seams, Store};
+use fairlead_store::{Seams, Store};
 use futures::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -22,6 +22,7 @@ use super::call::Caller;
 use super::network::{Host, Network, Sender};
 use super::world::World;
 use crate::cluster::sim::power::{Engines, Plug};
+use crate::cluster::sim::seams::{self, Matter, Tell};
 
 /// Small, so that a short run fills, purges and reuses many.
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -138,29 +139,17 @@ impl Member {
         Ok(())
     }
 
-    fn seams(&mut self, network: &Network, plug: &Arc<Plug>, tell: Arc<dyn Fn(String) + Send + Sync>) -> Seams {
-        let (engines, plug, disk) = (self.engines.clone(), Arc::clone(plug), self.disk.clone());
-        let open: OpenDisk = Arc::new(move |folder, _| {
-            // A member whose folder of the log is empty has lost it.
-            std::fs::write(folder.join("IN-MEMORY"), "")?;
-            Ok(Arc::new(disk.clone()) as Arc<dyn Disk>)
-        });
-        let of_log = Arc::clone(&tell);
-        let log = log::Config {
-            segment_bytes: SEGMENT_BYTES,
-            drive: log::Drive::Task,
-            fatal: Arc::new(move |error| of_log(format!("its log: {error}"))),
-            ..log::Config::default()
-        };
+    fn seams(&mut self, network: &Network, plug: &Arc<Plug>, tell: Tell) -> Seams {
+        let matter = Matter { disk: self.disk.clone(), engines: self.engines.clone(), plug: Arc::clone(plug) };
+        let log = log::Config { segment_bytes: SEGMENT_BYTES, drive: log::Drive::Task, ..log::Config::default() };
         let addresses = Addresses { network: network.clone(), sender: network.sender(self.host) };
-        Seams {
-            disk: open,
-            engine: Arc::new(move |folder| engines.open(folder, &plug)),
-            rng: StdRng::from_rng(&mut self.chance),
-            network: net::Network::InProcess(Arc::new(addresses)),
+        seams::seams(
+            matter,
+            StdRng::from_rng(&mut self.chance),
+            net::Network::InProcess(Arc::new(addresses)),
             log,
-            end: Arc::new(move || tell("raft or its state is dead".to_owned())),
-        }
+            tell,
+        )
     }
 
     /// Its life ends where it is.

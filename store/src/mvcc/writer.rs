@@ -407,6 +407,7 @@ impl Drop for Group<'_> {
         }
     }
 }
+
 /// What is applied, and how far that is.
 fn write_in_two(engine: &dyn Engine, batch: Batch) -> Result<(), engine::Error> {
     let is_applied = |op: &Op| matches!(op, Op::Put(Family::Meta, key, _) if key[..] == *schema::META_APPLIED);

@@ -89,9 +89,10 @@ fn silent(node: &Node, led_since: Option<Instant>) -> (bool, Option<Instant>) {
     if metrics.membership_config.voter_ids().count() <= 1 {
         return (false, None);
     }
-    let answered_ago = metrics.last_quorum_acked.map_or(led_since.elapsed(), |acked| acked.elapsed());
+    let answered_ago =
+        metrics.last_quorum_acked.map_or(Duration::MAX, |acked| acked.elapsed()).min(led_since.elapsed());
     let timing = node.timing();
-    let (silent, rest) = silence(answered_ago.min(led_since.elapsed()), timing.lease(), timing.silence());
+    let (silent, rest) = silence(answered_ago, timing.lease(), timing.silence());
     (silent, Some(Instant::now() + rest))
 }
 

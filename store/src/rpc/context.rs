@@ -7,6 +7,7 @@ use std::time::Duration;
 use rand::Rng;
 use rand::rngs::StdRng;
 use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Status};
@@ -23,7 +24,7 @@ use crate::raft::Consensus;
 use crate::simulated;
 use crate::watch::Hub;
 
-/// How long a member that has just started holds serializable reads until it has caught up: etcd waits as long before it
+/// How long after its start a member holds serializable reads until it has caught up: etcd waits as long before it
 /// serves clients at all. Source: etcd `server/embed/config.go` (`--wait-cluster-ready-timeout`).
 const RECOVERY_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -118,7 +119,8 @@ struct Shared {
     reads_large: Semaphore,
     raising_no_space: Mutex<()>,
     tasks: TaskTracker,
-    recovered: watch::Sender<bool>,
+    /// Until when serializable reads are held; `None`: they are not.
+    held_until: watch::Sender<Option<Instant>>,
 }
 
 /// The parts, shared. Cheap to clone.
@@ -132,24 +134,27 @@ impl Context {
     #[must_use]
     pub fn new(parts: Parts) -> Context {
         let reads_large = Semaphore::new(parts.limits.reads_large_inflight_max);
-        let (raising_no_space, tasks, recovered) = (Mutex::new(()), TaskTracker::new(), watch::Sender::new(true));
-        Context { shared: Arc::new(Shared { parts, reads_large, raising_no_space, tasks, recovered }) }
+        let (raising_no_space, tasks, held_until) = (Mutex::new(()), TaskTracker::new(), watch::Sender::new(None));
+        Context { shared: Arc::new(Shared { parts, reads_large, raising_no_space, tasks, held_until }) }
     }
 
-    /// Whether this member has applied all that was committed before it started.
-    pub fn set_recovered(&self, recovered: bool) {
-        self.shared.recovered.send_replace(recovered);
+    /// Holds serializable reads from now on, until this member has [`recovered`](Context::recovered) or five seconds have passed.
+    pub fn hold_reads(&self) {
+        self.shared.held_until.send_replace(Some(Instant::now() + RECOVERY_WAIT_MAX));
+    }
+
+    /// This member has applied all that was committed before it started.
+    pub fn recovered(&self) {
+        self.shared.held_until.send_replace(None);
     }
 
     /// Waits until a serializable read shows no less than this member has shown before it was started: what is applied is
     /// durable later than it is seen. Not for ever, since such reads are for when there is no quorum.
-    pub(super) async fn recovered(&self) {
-        if *self.shared.recovered.borrow() {
-            return;
-        }
-        let mut recovered = self.shared.recovered.subscribe();
+    pub(super) async fn reads_released(&self) {
+        let Some(until) = *self.shared.held_until.borrow() else { return };
+        let mut held = self.shared.held_until.subscribe();
         // Either way the read is served.
-        tokio::time::timeout(RECOVERY_WAIT_MAX, recovered.wait_for(|recovered| *recovered)).await.ok();
+        tokio::time::timeout_at(until, held.wait_for(Option::is_none)).await.ok();
     }
 
     /// Reads on a view of now: here where the read is small, on a blocking thread where it is large.

@@ -37,7 +37,7 @@ impl KvService {
 
     async fn ranged(&self, r: pb::RangeRequest, phases: &mut Phases) -> Result<pb::RangeResponse, Status> {
         if r.serializable {
-            self.ctx.recovered().await;
+            self.ctx.reads_released().await;
         } else {
             phases.enter(Phase::Barrier);
             self.ctx.consensus.read_barrier().await?;
@@ -56,7 +56,7 @@ impl KvService {
 
     async fn read_txn(&self, r: pb::TxnRequest, phases: &mut Phases) -> Result<pb::TxnResponse, Status> {
         if is_serializable(&r) {
-            self.ctx.recovered().await;
+            self.ctx.reads_released().await;
         } else {
             phases.enter(Phase::Barrier);
             self.ctx.consensus.read_barrier().await?;
@@ -156,7 +156,7 @@ impl Kv for KvService {
         let r = request.into_inner();
         validate::range_stream(&r)?;
         if r.serializable {
-            self.ctx.recovered().await;
+            self.ctx.reads_released().await;
         } else {
             self.ctx.consensus.read_barrier().await?;
         }

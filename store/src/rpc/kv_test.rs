@@ -58,11 +58,15 @@ async fn a_member_that_has_just_started_holds_serializable_reads_until_it_has_ca
     let (ctx, _) = context();
     let kv = KvService::new(ctx.clone());
     let serializable = || kv.range(Request::new(pb::RangeRequest { serializable: true, ..all() }));
-    ctx.set_recovered(false);
+    ctx.hold_reads();
     let second = std::time::Duration::from_secs(1);
     assert!(tokio::time::timeout(second, serializable()).await.is_err(), "it waits");
     assert!(tokio::time::timeout(6 * second, serializable()).await.is_ok(), "but without a quorum not for ever");
-    let (held, ()) = tokio::join!(serializable(), async { ctx.set_recovered(true) });
+    let again = tokio::time::Instant::now();
+    serializable().await.unwrap();
+    assert_eq!(again.elapsed(), std::time::Duration::ZERO, "the time is over for all that come later");
+    ctx.hold_reads();
+    let (held, ()) = tokio::join!(serializable(), async { ctx.recovered() });
     held.unwrap();
     assert!(tokio::time::timeout(second, serializable()).await.is_ok());
 }

@@ -3,6 +3,7 @@
 //! A lock taken without a lease gets one of 60 s that nobody renews. A lock whose lease ended while it waited is not given:
 //! "session is expired". Source: etcd `server/etcdserver/api/v3lock/lock.go`, `client/v3/concurrency/mutex.go`.
 
+use bytes::Bytes;
 use fairlead_proto::served::etcdserverpb as pb;
 use fairlead_proto::served::v3lockpb as lockpb;
 use lockpb::lock_server::Lock;
@@ -24,6 +25,17 @@ impl LockService {
     #[must_use]
     pub fn new(ctx: Context) -> LockService {
         LockService { ctx }
+    }
+
+    /// Deletes a key; the revision of that.
+    async fn deleted(&self, key: Bytes) -> Result<i64, Status> {
+        let delete = pb::DeleteRangeRequest { key, ..Default::default() };
+        validate::delete_range(&delete)?;
+        let applied = self.ctx.propose(Command::DeleteRange(delete)).await?;
+        match applied.outcome? {
+            Outcome::DeleteRange(_) => Ok(applied.revision),
+            other => Err(mismatched(&other)),
+        }
     }
 }
 
@@ -65,15 +77,8 @@ impl Lock for LockService {
         &self,
         request: Request<lockpb::UnlockRequest>,
     ) -> Result<Response<lockpb::UnlockResponse>, Status> {
-        let delete = pb::DeleteRangeRequest { key: request.into_inner().key, ..Default::default() };
-        validate::delete_range(&delete).map_err(queue::of_a_client)?;
-        let applied = self.ctx.propose(Command::DeleteRange(delete)).await.map_err(queue::of_a_client)?;
-        match applied.outcome? {
-            Outcome::DeleteRange(_) => {
-                Ok(Response::new(lockpb::UnlockResponse { header: Some(self.ctx.header(applied.revision)) }))
-            }
-            other => Err(mismatched(&other)),
-        }
+        let revision = self.deleted(request.into_inner().key).await.map_err(queue::of_a_client)?;
+        Ok(Response::new(lockpb::UnlockResponse { header: Some(self.ctx.header(revision)) }))
     }
 }
 

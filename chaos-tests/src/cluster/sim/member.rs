@@ -9,10 +9,10 @@ use fairlead_proto::etcd::etcdserverpb::RangeRequest;
 use fairlead_proto::etcd::etcdserverpb::kv_client::KvClient;
 use fairlead_store::config::Config;
 use fairlead_store::engine::{Engine as _, Family, schema};
-use fairlead_store::log::{self, Disk, MemDisk};
+use fairlead_store::log::{self, MemDisk};
 use fairlead_store::mvcc::removal_of;
 use fairlead_store::net::Network;
-use fairlead_store::{OpenDisk, Seams, Store};
+use fairlead_store::{Seams, Store};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::runtime::Runtime;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use super::power::{Engines, Plug};
+use super::seams::{self, Matter, Tell};
 
 /// Small, so that a short run fills, purges and reuses many.
 const SEGMENT_BYTES: u64 = 128 << 10;
@@ -183,28 +184,10 @@ impl Member {
         Ok(())
     }
 
-    fn seams(&mut self, plug: &Arc<Plug>, tell: Arc<dyn Fn(String) + Send + Sync>) -> Seams {
-        let (engines, plug) = (self.engines.clone(), Arc::clone(plug));
-        let disk = self.disk.clone();
-        let open: OpenDisk = Arc::new(move |folder, _| {
-            // A member whose folder of the log is empty has lost it.
-            std::fs::write(folder.join("IN-MEMORY"), "")?;
-            Ok(Arc::new(disk.clone()) as Arc<dyn Disk>)
-        });
-        let of_log = Arc::clone(&tell);
-        let log = log::Config {
-            segment_bytes: SEGMENT_BYTES,
-            fatal: Arc::new(move |error| of_log(format!("its log: {error}"))),
-            ..log::Config::default()
-        };
-        Seams {
-            disk: open,
-            engine: Arc::new(move |folder| engines.open(folder, &plug)),
-            rng: StdRng::from_rng(&mut self.rng),
-            network: Network::Sockets,
-            log,
-            end: Arc::new(move || tell("raft or its state is dead".to_owned())),
-        }
+    fn seams(&mut self, plug: &Arc<Plug>, tell: Tell) -> Seams {
+        let matter = Matter { disk: self.disk.clone(), engines: self.engines.clone(), plug: Arc::clone(plug) };
+        let log = log::Config { segment_bytes: SEGMENT_BYTES, ..log::Config::default() };
+        seams::seams(matter, StdRng::from_rng(&mut self.rng), Network::Sockets, log, tell)
     }
 
     /// Power goes: from here on nothing of the running life lasts. `None` where there is none.

@@ -11,6 +11,7 @@
 mod cluster;
 mod member;
 pub(crate) mod power;
+pub(crate) mod seams;
 
 pub use cluster::{Cluster, Config};
 pub use member::{Cut, Member};
