@@ -220,3 +220,43 @@ async fn members_whose_log_was_purged_come_back_with_their_keys_and_their_member
     );
     Ok(cluster.shutdown().await?)
 }
+
+/// Entries are batches: few may be long. No flag says how long; 40 MiB are more than the default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_long_in_bytes_is_purged_though_its_entries_are_few() -> anyhow::Result<()> {
+    const PUTS: usize = 80;
+    let cluster = Cluster::start(Config::new(Target::fairlead()?)).await?;
+    cluster.wait_leader(PATIENCE).await?;
+    let url = cluster.client_urls()[0].clone();
+    let mut kv = KvClient::new(lazily(&url)?);
+    for number in 0..PUTS {
+        let value = vec![u8::try_from(number)?; 512 << 10];
+        kv.put(pb::PutRequest { key: format!("long/{number}").into(), value: value.into(), ..Default::default() })
+            .await?;
+    }
+    let stored = keys(&url).await?;
+    for member in cluster.members() {
+        // The purge is the member's own doing, behind a flush: its end is in the files alone.
+        let short = async {
+            while purged(member.data_dir()).ok().flatten().is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, short).await.map_err(|_| anyhow::anyhow!("{} keeps its log", member.name()))?;
+        member.kill_now()?;
+    }
+    for member in cluster.members() {
+        member.gone(PATIENCE).await?;
+        let log = std::fs::read_dir(member.data_dir().join("member/log"))?;
+        let bytes: u64 = log.map(|file| Ok(file?.metadata()?.len())).sum::<std::io::Result<u64>>()?;
+        assert!(bytes <= 64 << 20, "{}: the log takes {bytes} bytes", member.name());
+        member.spawn()?;
+    }
+    for member in cluster.members() {
+        member.ready().await?;
+    }
+    for url in cluster.client_urls() {
+        assert_eq!(keys(&url).await?, stored);
+    }
+    Ok(cluster.shutdown().await?)
+}

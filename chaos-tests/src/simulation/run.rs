@@ -159,6 +159,7 @@ fn store() -> config::Config {
         election_timeout: Duration::from_millis(500),
         snapshot_count: 60,
         snapshot_catchup_entries: 20,
+        log_retained_bytes_max: 256 << 10,
         compaction_batch_limit: 20,
         compaction_sleep_interval: Duration::from_millis(4),
         ..config::Config::default()
