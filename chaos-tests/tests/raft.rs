@@ -8,7 +8,7 @@ use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
 use fairlead_chaos_tests::cluster::proxy::LinkState;
 use fairlead_chaos_tests::traffic::writers::Writers;
 use fairlead_proto::etcd::etcdserverpb as pb;
-use fairlead_store::log::{RealDisk, inspect};
+use fairlead_store::log::{RealDisk, committed, inspect};
 use pb::cluster_client::ClusterClient;
 use pb::kv_client::KvClient;
 use pb::maintenance_client::MaintenanceClient;
@@ -218,6 +218,21 @@ async fn members_whose_log_was_purged_come_back_with_their_keys_and_their_member
         !matches!(tokio::time::timeout(Duration::from_secs(3), put).await, Ok(Ok(_))),
         "one of three is no majority"
     );
+    Ok(cluster.shutdown().await?)
+}
+
+/// What a run's checkers rest on: they read a member's log right after its last change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_a_member_that_has_ended_in_order_says_that_its_last_entry_is_committed() -> anyhow::Result<()> {
+    let cluster = Cluster::start(Config { members: 1, ..Config::new(Target::fairlead()?) }).await?;
+    cluster.wait_leader(PATIENCE).await?;
+    let (url, member) = (cluster.client_urls()[0].clone(), &cluster.members()[0]);
+    fill(&url, "last", 1).await?;
+    member.terminate(PATIENCE).await?;
+    let folder = member.data_dir().join("member/log");
+    let committed = committed(&RealDisk::new(&folder, true)?, &folder)?.expect("there is a log");
+    let puts = committed.iter().filter(|entry| entry.payload.windows(10).any(|bytes| bytes == b"last/00000"));
+    assert_eq!(puts.count(), 1, "of {} entries", committed.len());
     Ok(cluster.shutdown().await?)
 }
 
