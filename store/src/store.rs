@@ -129,7 +129,7 @@ impl Seams {
     #[must_use]
     pub fn real() -> Seams {
         let disk: OpenDisk = Arc::new(|folder, fsync| Ok(Arc::new(RealDisk::new(folder, fsync)?)));
-        let (log, end) = (log::Config::default(), Arc::new(|| std::process::abort()));
+        let (log, end) = (log::Config::default(), Arc::new(|_: &str| std::process::abort()));
         Seams { disk, engine: rocks_engine(), rng: StdRng::from_os_rng(), network: Network::Sockets, log, end }
     }
 }

@@ -3,7 +3,6 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
-use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
@@ -16,9 +15,6 @@ use crate::simulated;
 
 /// Bytes of entries read for one append to a peer, and for one step of apply.
 const READ_BYTES_MAX: usize = 1 << 20;
-
-/// How long a replication stream that was given up may take to notice.
-const GIVEN_UP_MAX: Duration = Duration::from_secs(5);
 
 /// The log, as openraft reads and writes it.
 #[derive(Clone)]
@@ -88,14 +84,16 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> Result<Vec<Entry>, io::Error> {
-        let read = self.read(start, end).await;
-        if self.log.state().purged.is_some_and(|purged| purged.index >= start) {
-            // openraft purges nothing that a live stream still sends: this one has been given up, and is about to be
-            // dropped at this await. Its error would end the leader.
-            tracing::warn!(target: "raft", start, "a stream that was given up asked for purged entries");
-            tokio::time::sleep(GIVEN_UP_MAX).await;
+        match self.read(start, end).await {
+            // openraft purges nothing that a live stream still sends: this one has been given up, as by a leader that slept
+            // while another was elected, and an error of it would end the member. Nothing to send is a heartbeat of that
+            // term, on whose answer the stream ends.
+            Err(error) if self.log.state().purged.is_some_and(|purged| purged.index >= start) => {
+                tracing::warn!(target: "raft", start, %error, "a stream that was given up asked for purged entries");
+                Ok(Vec::new())
+            }
+            read => read,
         }
-        read
     }
 
     async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend

@@ -160,7 +160,7 @@ pub struct Rooms {
 }
 
 /// Ends the process: what is said about it has been logged. Seam: a simulated member has none of its own.
-pub type End = Arc<dyn Fn() + Send + Sync>;
+pub type End = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What a member is given of the world.
 pub struct Outside {

@@ -61,5 +61,5 @@ fn end(reason: &str, abort: &End, shutdown: &CancellationToken) {
         return;
     }
     tracing::error!(target: "raft", reason, "{MARKER}");
-    abort();
+    abort(reason);
 }

@@ -34,6 +34,6 @@ pub(crate) fn seams(matter: Matter, rng: StdRng, network: Network, log: log::Con
         rng,
         network,
         log: log::Config { fatal: Arc::new(move |error| of_log(format!("its log: {error}"))), ..log },
-        end: Arc::new(move || tell("raft or its state is dead".to_owned())),
+        end: Arc::new(move |reason| tell(format!("raft or its state is dead: {reason}"))),
     }
 }
