@@ -9,9 +9,9 @@ use std::time::Duration;
 use fairlead_client::etcd::{Client, ConnectOptions, Options};
 use tokio::time::timeout;
 
+use super::Error;
 use super::ledger::{Ledger, Undo};
-use super::{APPLY_WITHIN, Error};
-use crate::cluster::process::{self, Cluster, Member, State};
+use crate::cluster::process::{Cluster, Member, State};
 use crate::history::MemberStep;
 use crate::page::Page;
 use crate::record::Recorder;
@@ -100,12 +100,8 @@ impl Ground {
         if member.state() == State::Stopped {
             return Ok(());
         }
-        let status = match member.kill().await {
-            // Without its disk it may have ended by itself just before.
-            Err(process::Error::WrongState { .. }) => member.gone(APPLY_WITHIN).await,
-            killed => killed,
-        };
-        self.ended(name, &status?.to_string());
+        let status = member.kill().await?;
+        self.ended(name, &status.to_string());
         Ok(())
     }
 

@@ -253,11 +253,15 @@ impl Member {
 
     /// kill -9, and waits until the process is gone.
     ///
+    /// One that ends by itself meanwhile has ended as well.
+    ///
     /// # Errors
-    /// When there is no process.
+    /// When there has been no process.
     pub async fn kill(&self) -> Result<ExitStatus, Error> {
-        self.kill_now()?;
-        self.gone(GONE_WITHIN).await
+        match self.kill_now() {
+            Ok(()) | Err(Error::WrongState { .. }) => self.gone(GONE_WITHIN).await,
+            Err(error) => Err(error),
+        }
     }
 
     /// kill -9 without waiting.
