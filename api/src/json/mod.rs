@@ -1,0 +1,22 @@
+//! JSON in and out, driven by the schema.
+//!
+//! The way in: [`interpret`] finds out what a body says it is; [`decode`] makes an object of a built-in type of it,
+//! [`decode_free`] one of a custom resource. The way out: [`encode`]. Both are exact to the byte and the word: see there.
+
+mod codec;
+mod decode;
+mod encode;
+mod interpret;
+mod reader;
+mod scan;
+
+pub use decode::{Decoded, Error, PROBLEMS_MAX, Unknown, decode, decode_free, decode_value};
+pub(crate) use decode::{is_zero, zero};
+pub(crate) use encode::string as encode_string;
+pub use encode::{encode, encode_into, encode_value};
+pub use interpret::{Interpreted, NoKind, interpret};
+pub(crate) use reader::{Reader, Token};
+pub use scan::{DEPTH_MAX, SyntaxError, validate};
+
+#[cfg(test)]
+mod json_test;
