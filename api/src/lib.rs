@@ -11,6 +11,7 @@
 //! Does not: validate objects, fill in defaults, merge patches, convert versions, serve anything.
 
 mod base64;
+pub mod field;
 pub mod gvk;
 pub mod json;
 pub mod object;
@@ -18,6 +19,8 @@ pub mod protobuf;
 pub mod quantity;
 pub mod resource_version;
 pub mod schema;
+pub mod selector;
+pub mod status;
 mod text;
 pub mod time;
 pub mod yaml;
