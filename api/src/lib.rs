@@ -20,6 +20,7 @@ pub mod quantity;
 pub mod resource_version;
 pub mod schema;
 pub mod selector;
+pub mod splice;
 pub mod status;
 mod text;
 pub mod time;

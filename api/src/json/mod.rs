@@ -12,7 +12,6 @@ mod scan;
 
 pub use decode::{Decoded, Error, PROBLEMS_MAX, Unknown, decode, decode_free, decode_value};
 pub(crate) use decode::{is_zero, zero};
-pub(crate) use encode::string as encode_string;
 pub use encode::{encode, encode_into, encode_value};
 pub use interpret::{Interpreted, NoKind, interpret};
 pub(crate) use reader::{Reader, Token};

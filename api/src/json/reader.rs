@@ -34,6 +34,11 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// Where the last token ended.
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
     fn skip_space(&mut self) {
         while self.text.as_bytes().get(self.at).copied().is_some_and(is_space) {
             self.at += 1;
