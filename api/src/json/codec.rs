@@ -26,8 +26,8 @@ pub(super) fn zero(codec: Codec) -> Value {
     }
 }
 
-/// A value out of valid JSON; `None` for nothing.
-pub(super) fn decode(codec: Codec, raw: &str) -> Result<Option<Value>, Fault> {
+/// A value out of valid JSON; `None` for nothing. `depth`: structs around it.
+pub(super) fn decode(codec: Codec, raw: &str, depth: usize) -> Result<Option<Value>, Fault> {
     match codec {
         Codec::Quantity if raw == "null" => Ok(None),
         Codec::Quantity => {
@@ -50,11 +50,13 @@ pub(super) fn decode(codec: Codec, raw: &str) -> Result<Option<Value>, Fault> {
         Codec::SchemaOrBool(ty) => match raw {
             "true" => Ok(Some(Value::Bool(true))),
             "false" => Ok(Some(Value::Bool(false))),
-            raw if raw.starts_with('{') => Ok(Some(Value::Map(schema(ty, raw)?))),
+            raw if raw.starts_with('{') => Ok(Some(Value::Map(schema(ty, raw, depth)?))),
             _ => Err(Fault::Text("boolean or JSON schema expected".to_owned())),
         },
-        Codec::SchemaOrArray(ty) => schemas_or(raw, ty, |raw| Ok(Value::Map(schema(ty, raw)?))),
-        Codec::SchemaOrStrings(ty) => schemas_or(raw, ty, |raw| Ok(Value::String(string(raw)?.unwrap_or_default()))),
+        Codec::SchemaOrArray(ty) => schemas_or(raw, ty, depth, |raw| Ok(Value::Map(schema(ty, raw, depth)?))),
+        Codec::SchemaOrStrings(ty) => {
+            schemas_or(raw, ty, depth, |raw| Ok(Value::String(string(raw)?.unwrap_or_default())))
+        }
     }
 }
 
@@ -93,19 +95,24 @@ fn int_or_string(raw: &str) -> Result<Option<Value>, Fault> {
     }
 }
 
-fn schema(ty: TypeId, raw: &str) -> Result<Map, Fault> {
+fn schema(ty: TypeId, raw: &str, depth: usize) -> Result<Map, Fault> {
     match Reader::new(raw).peek() {
-        Token::Object => Decoder::new(raw, Unknown::Ignore).sub_structure(ty),
+        Token::Object => Decoder::new(raw, Unknown::Ignore).sub_structure(ty, depth),
         Token::Null => Ok(Map::new()),
         token => Err(type_error(raw, token, &Schema::builtin().go_struct(ty))),
     }
 }
 
 /// A schema, or a list of what the function makes; anything else is nothing, as upstream has it.
-fn schemas_or(raw: &str, ty: TypeId, element: impl Fn(&str) -> Result<Value, Fault>) -> Result<Option<Value>, Fault> {
+fn schemas_or(
+    raw: &str,
+    ty: TypeId,
+    depth: usize,
+    element: impl Fn(&str) -> Result<Value, Fault>,
+) -> Result<Option<Value>, Fault> {
     let mut reader = Reader::new(raw);
     match reader.peek() {
-        Token::Object => Ok(Some(Value::Map(schema(ty, raw)?))),
+        Token::Object => Ok(Some(Value::Map(schema(ty, raw, depth)?))),
         Token::Array => {
             let mut elements = Vec::new();
             reader.enter();

@@ -21,6 +21,9 @@ use crate::schema::{Schema, Shape, ShapeId, TypeId};
 /// Unknown and duplicate fields that are reported at most.
 pub const PROBLEMS_MAX: usize = 100;
 
+/// Structs within structs that are taken; only the schemas of custom resources can hold themselves.
+pub(super) const STRUCTS_DEPTH_MAX: usize = 128;
+
 /// Why JSON is no object of its type.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
@@ -119,6 +122,10 @@ pub(super) struct Decoder<'a> {
     path: Vec<Step<'a>>,
     problems: Vec<String>,
     first_fault: Option<Fault>,
+    /// How many structs are open, those around a value that is decoded on its own among them.
+    depth: usize,
+    /// What has been found of the structs that are open, innermost last: rank and index of the field, and its value.
+    found: Vec<(u16, usize, Value)>,
 }
 
 /// An object of a built-in type.
@@ -218,6 +225,8 @@ impl<'a> Decoder<'a> {
             path: Vec::new(),
             problems: Vec::new(),
             first_fault: None,
+            depth: 0,
+            found: Vec::new(),
         }
     }
 
@@ -230,9 +239,13 @@ impl<'a> Decoder<'a> {
 
     /// A struct; the next token opens it.
     fn structure(&mut self, id: TypeId) -> Result<Map, Fault> {
+        if self.depth >= STRUCTS_DEPTH_MAX {
+            return Err(Fault::Text("exceeded max depth".to_owned()));
+        }
+        self.depth += 1;
         let schema = self.schema;
         let ty = schema.ty(id);
-        let mut found: Vec<(u16, usize, Value)> = Vec::with_capacity(8);
+        let start = self.found.len();
         let (mut seen, mut hint, mut first) = (0u64, 0, true);
         self.reader.enter();
         while self.reader.more(std::mem::replace(&mut first, false)) {
@@ -245,7 +258,9 @@ impl<'a> Decoder<'a> {
             hint = at + 1;
             if seen & 1 << at != 0 {
                 self.problem("duplicate field", &key);
-                found.retain(|(_, other, _)| *other != at);
+                if let Some(again) = self.found[start..].iter().position(|(_, other, _)| *other == at) {
+                    self.found.remove(start + again);
+                }
             }
             seen |= 1 << at;
             let field = &ty.fields[at];
@@ -261,11 +276,12 @@ impl<'a> Decoder<'a> {
             if let Some(value) = value
                 && (field.pointer || !is_zero(schema.shape(field.shape), &value))
             {
-                found.push((ty.rank[at], at, value));
+                self.found.push((ty.rank[at], at, value));
             }
         }
-        found.sort_unstable_by_key(|(rank, _, _)| *rank);
-        let named = found.into_iter().map(|(_, at, value)| (Name::Borrowed(ty.fields[at].name), value));
+        self.depth -= 1;
+        self.found[start..].sort_unstable_by_key(|(rank, _, _)| *rank);
+        let named = self.found.drain(start..).map(|(_, at, value)| (Name::Borrowed(ty.fields[at].name), value));
         Ok(Map::from_sorted(named.collect()))
     }
 
@@ -399,11 +415,12 @@ impl<'a> Decoder<'a> {
     }
 
     fn codec(&mut self, of: crate::schema::Codec) -> Result<Option<Value>, Fault> {
-        codec::decode(of, self.reader.raw()).map_err(|fault| self.place(fault))
+        codec::decode(of, self.reader.raw(), self.depth).map_err(|fault| self.place(fault))
     }
 
     /// A struct on its own, within a value with a codec: nothing is reported there.
-    pub(super) fn sub_structure(mut self, id: TypeId) -> Result<Map, Fault> {
+    pub(super) fn sub_structure(mut self, id: TypeId, depth: usize) -> Result<Map, Fault> {
+        self.depth = depth;
         let fields = self.structure(id)?;
         self.first_fault.map_or(Ok(fields), Err)
     }

@@ -93,48 +93,40 @@ fn structure(out: &mut Vec<u8>, schema: &Schema, id: TypeId, fields: Option<&Map
     out.push(b'{');
     let mut empty = true;
     for (field, value) in ty.fields.iter().zip(&present) {
-        let start = out.len();
-        if !empty {
-            out.push(b',');
+        let said = match (kind, field.name) {
+            (Some(kind), "kind") => Some(Value::from(kind.kind.as_ref())),
+            (Some(kind), "apiVersion") => Some(Value::String(kind.group_version().to_string())),
+            _ => None,
+        };
+        let value = said.as_ref().or(*value);
+        let shape = schema.shape(field.shape);
+        if is_left_out(field, shape, value) {
+            continue;
         }
-        string(out, field.name);
-        out.push(b':');
-        match (kind, field.name) {
-            (Some(kind), "kind") => string(out, &kind.kind),
-            (Some(kind), "apiVersion") => string(out, &kind.group_version().to_string()),
-            _ if !member(out, schema, field, *value) => {
-                out.truncate(start);
-                continue;
-            }
-            _ => {}
+        // Names of the table have nothing to escape.
+        out.extend_from_slice(if empty { b"\"" } else { b",\"" });
+        out.extend_from_slice(field.name.as_bytes());
+        out.extend_from_slice(b"\":");
+        match value {
+            Some(value) => shaped(out, schema, shape, value),
+            None if field.pointer => out.extend_from_slice(b"null"),
+            None => absent(out, schema, shape),
         }
         empty = false;
     }
     out.push(b'}');
 }
 
-/// Writes a field's value; false: it is left out.
-fn member(out: &mut Vec<u8>, schema: &Schema, field: &Field, value: Option<&Value>) -> bool {
-    let shape = schema.shape(field.shape);
-    match (value, field.pointer) {
-        (Some(value), true) => shaped(out, schema, shape, value),
-        (None, true) if field.omit == Omit::Never => out.extend_from_slice(b"null"),
-        (None, true) => return false,
-        (value, false) => {
-            let is_struct = matches!(shape, Shape::Struct(_) | Shape::Codec(_));
-            let left_out = match field.omit {
-                Omit::Never => false,
-                Omit::Empty => !is_struct && value.is_none_or(is_empty),
-                Omit::Zero => value.is_none_or(|value| !is_struct && is_empty(value)),
-            };
-            match value {
-                _ if left_out => return false,
-                Some(value) => shaped(out, schema, shape, value),
-                None => absent(out, schema, shape),
-            }
-        }
+fn is_left_out(field: &Field, shape: Shape, value: Option<&Value>) -> bool {
+    if field.pointer {
+        return value.is_none() && field.omit != Omit::Never;
     }
-    true
+    let is_struct = matches!(shape, Shape::Struct(_) | Shape::Codec(_));
+    match field.omit {
+        Omit::Never => false,
+        Omit::Empty => !is_struct && value.is_none_or(is_empty),
+        Omit::Zero => value.is_none_or(|value| !is_struct && is_empty(value)),
+    }
 }
 
 /// Go's `omitempty`.

@@ -1,7 +1,9 @@
 //! What decoding says of unknown, duplicate and mistyped fields, in upstream's words.
 
+use super::decode::STRUCTS_DEPTH_MAX;
 use super::*;
-use crate::object::{Map, Value};
+use crate::gvk::GroupVersionKind;
+use crate::object::{Map, Object, Value};
 use crate::schema::{Schema, TypeId};
 
 fn ty(name: &str) -> TypeId {
@@ -128,7 +130,26 @@ fn schemas_within_values_with_a_codec_are_decoded_but_not_reported_on() {
 }
 
 #[test]
-fn the_deepest_nesting_that_is_taken_does_not_exhaust_the_stack() {
-    let deep = format!("{}1{}", "{\"a\":".repeat(DEPTH_MAX), "}".repeat(DEPTH_MAX));
-    assert!(decode_free(deep.as_bytes(), Unknown::Report).is_ok());
+fn the_deepest_nesting_that_is_taken_does_not_exhaust_a_worker_threads_stack() {
+    let nested =
+        |open: &str, depth: usize| format!("{}{{}}{}", open.repeat(depth - 1), "}".repeat(depth - 1)).into_bytes();
+    let ty = ty("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps");
+    // Half of what tokio gives its workers.
+    let worker = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+        assert!(decode_free(&nested("{\"a\":", DEPTH_MAX), Unknown::Report).is_ok());
+        assert!(decode_free(&nested("{\"a\":", DEPTH_MAX + 1), Unknown::Report).is_err());
+        let deepest = nested("{\"a\":", DEPTH_MAX);
+        assert!(crate::yaml::from_json(std::str::from_utf8(&deepest).unwrap()).len() > DEPTH_MAX);
+        for open in ["{\"not\":", "{\"items\":", "{\"additionalProperties\":"] {
+            assert!(decode(ty, &nested(open, STRUCTS_DEPTH_MAX + 1), Unknown::Report).is_err());
+            let text = nested(open, STRUCTS_DEPTH_MAX);
+            let fields = decode(ty, &text, Unknown::Report).unwrap().fields;
+            let mut message = Vec::new();
+            crate::protobuf::encode_into(&mut message, ty, &fields);
+            let object = Object { kind: GroupVersionKind::of("", "", ""), fields };
+            assert_eq!(encode(&object, Some(ty)), text);
+            assert_eq!(crate::protobuf::decode(ty, &message).as_ref(), Ok(&object.fields));
+        }
+    });
+    worker.unwrap().join().unwrap();
 }

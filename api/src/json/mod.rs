@@ -6,6 +6,7 @@
 mod codec;
 mod decode;
 mod encode;
+mod indent;
 mod interpret;
 mod reader;
 mod scan;
@@ -13,6 +14,7 @@ mod scan;
 pub use decode::{Decoded, Error, PROBLEMS_MAX, Unknown, decode, decode_free, decode_value};
 pub(crate) use decode::{is_zero, zero};
 pub use encode::{encode, encode_into, encode_value};
+pub use indent::indent;
 pub use interpret::{Interpreted, NoKind, interpret};
 pub(crate) use reader::{Reader, Token};
 pub use scan::{DEPTH_MAX, SyntaxError, validate};

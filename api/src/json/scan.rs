@@ -6,7 +6,7 @@
 use thiserror::Error;
 
 /// Levels of nesting that are taken. Go takes 10,000 and grows its stack; ours does not grow.
-pub const DEPTH_MAX: usize = 1_000;
+pub const DEPTH_MAX: usize = 500;
 
 /// Why something is not JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -9,7 +9,7 @@ use crate::object::{Map, Value};
 use crate::schema::{Part, Schema, Shape, Type, TypeId};
 
 /// Messages within messages that are taken.
-pub const DEPTH_MAX: usize = 200;
+pub const DEPTH_MAX: usize = 128;
 
 /// A struct out of its message.
 ///

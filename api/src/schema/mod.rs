@@ -11,7 +11,7 @@ mod parse;
 mod registry;
 pub mod resources;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 pub use registry::{Definition, Registry, Tables};
@@ -184,8 +184,9 @@ impl Type {
 
     /// The values of a struct by the index of their field; names that it does not have are passed over. One walk over
     /// both, since both are sorted.
-    pub(crate) fn present<'a>(&self, map: Option<&'a Map>) -> [Option<&'a Value>; FIELDS_MAX] {
-        let mut present = [None; FIELDS_MAX];
+    pub(crate) fn present<'a>(&self, map: Option<&'a Map>) -> Vec<Option<&'a Value>> {
+        // Not on the stack: encoders recurse.
+        let mut present = vec![None; self.fields.len()];
         let mut names = self.by_name.iter().map(|at| usize::from(*at)).peekable();
         for (name, value) in map.into_iter().flat_map(Map::iter) {
             while names.next_if(|at| self.fields[*at].name < name).is_some() {}
@@ -219,6 +220,8 @@ pub struct Schema {
     by_name: HashMap<String, TypeId>,
     kinds: HashMap<KindKey<'static>, TypeId>,
     ordered_kinds: Vec<(KindKey<'static>, TypeId)>,
+    /// Groups and versions that have kinds.
+    versions: HashSet<(&'static str, &'static str)>,
 }
 
 static BUILTIN: LazyLock<Schema> = LazyLock::new(|| parse::schema(include_str!("../../table/schema.txt")));
@@ -256,7 +259,8 @@ impl Schema {
         self.by_name.get(name).copied()
     }
 
-    /// The type behind a kind; kinds of meta/v1 (`Status`, `DeleteOptions`, `WatchEvent`, …) are found in every version.
+    /// The type behind a kind; kinds of meta/v1 (`Status`, `DeleteOptions`, `WatchEvent`, …) are found in `meta.k8s.io/v1` and
+    /// in every version that has built-in kinds, but not in those of custom resources, which may call a kind `Table`.
     pub fn kind(&self, gvk: &GroupVersionKind) -> Option<TypeId> {
         self.find_kind(&gvk.group, &gvk.version, &gvk.kind)
     }
@@ -266,7 +270,12 @@ impl Schema {
         // The table's keys live for ever, these do not: the map is seen as one of shorter keys.
         let kinds: &HashMap<KindKey<'_>, TypeId> = &self.kinds;
         let found = kinds.get(&KindKey { group, version, kind });
-        found.or_else(|| kinds.get(&KindKey { group: "", version: "", kind })).copied()
+        let everywhere = || {
+            let versions: &HashSet<(&str, &str)> = &self.versions;
+            let known = group == "meta.k8s.io" || versions.contains(&(group, version));
+            known.then(|| kinds.get(&KindKey { group: "", version: "", kind })).flatten()
+        };
+        found.or_else(everywhere).copied()
     }
 
     /// Every kind, sorted by group, version and name; those of meta/v1 once, with an empty version.

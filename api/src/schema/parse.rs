@@ -54,7 +54,15 @@ pub(super) fn schema(text: &'static str) -> Schema {
     let types: Vec<Type> = (0..parser.structs.len()).map(|at| parser.build(at)).collect();
     let by_name = parser.structs.iter().zip(0..).map(|(each, id)| (each.name.clone(), TypeId(id))).collect();
     let kinds: Vec<_> = parser.kinds.iter().map(|(key, name)| (*key, parser.struct_named(name))).collect();
-    Schema { types, shapes: parser.shapes, by_name, kinds: kinds.iter().copied().collect(), ordered_kinds: kinds }
+    let versions = kinds.iter().map(|(key, _)| (key.group, key.version)).collect();
+    Schema {
+        types,
+        shapes: parser.shapes,
+        by_name,
+        kinds: kinds.iter().copied().collect(),
+        ordered_kinds: kinds,
+        versions,
+    }
 }
 
 impl Parser {

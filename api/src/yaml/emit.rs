@@ -19,10 +19,52 @@ const SIMPLE_KEY_BYTES_MAX: usize = 128;
 
 /// Valid JSON as YAML.
 pub fn from_json(json: &str) -> Vec<u8> {
+    let root = Node::read(&mut Reader::new(json));
     let mut emitter = Emitter::default();
-    emitter.node(json, 0, Place::Root);
+    emitter.node(&root, 0, Place::Root);
     emitter.line(0);
     emitter.out
+}
+
+/// A JSON value whose numbers are still as they were written, and whose maps are sorted.
+enum Node<'a> {
+    Text(Cow<'a, str>),
+    Number(&'a str),
+    /// `true`, `false` or `null`.
+    Word(&'a str),
+    List(Vec<Node<'a>>),
+    Map(Vec<(Cow<'a, str>, Node<'a>)>),
+}
+
+impl<'a> Node<'a> {
+    fn read(reader: &mut Reader<'a>) -> Node<'a> {
+        match reader.peek() {
+            Token::String => Node::Text(reader.string()),
+            Token::Number => Node::Number(reader.raw()),
+            Token::Null | Token::Bool => Node::Word(reader.raw()),
+            Token::Array => {
+                let mut elements = Vec::new();
+                reader.enter();
+                while reader.more(elements.is_empty()) {
+                    elements.push(Node::read(reader));
+                }
+                Node::List(elements)
+            }
+            Token::Object => {
+                let mut entries = Vec::new();
+                reader.enter();
+                while reader.more(entries.is_empty()) {
+                    let key = reader.key();
+                    entries.push((key, Node::read(reader)));
+                }
+                // The last of a name counts.
+                entries.reverse();
+                entries.sort_by(|(a, _), (b, _)| key_order(a, b));
+                entries.dedup_by(|(next, _), (kept, _)| next == kept);
+                Node::Map(entries)
+            }
+        }
+    }
 }
 
 /// Where a node stands: what is in front of it on its line.
@@ -62,38 +104,25 @@ impl Emitter {
     }
 
     /// A value; `indent` is that of the collection around it.
-    fn node(&mut self, json: &str, indent: usize, place: Place) {
-        let mut reader = Reader::new(json);
-        match reader.peek() {
-            Token::Object => self.map(reader, indent, place),
-            Token::Array => self.list(reader, indent, place),
-            token => {
-                if place == Place::Value {
-                    self.put(" ");
-                }
-                match token {
-                    Token::String => self.text(&reader.string(), indent, false),
-                    Token::Number => self.put(&number(reader.raw())),
-                    _ => self.put(reader.raw()),
-                }
-            }
+    fn node(&mut self, node: &Node<'_>, indent: usize, place: Place) {
+        let empty = matches!(node, Node::List(elements) if elements.is_empty())
+            || matches!(node, Node::Map(entries) if entries.is_empty());
+        let inline = empty || !matches!(node, Node::List(_) | Node::Map(_));
+        if inline && place == Place::Value {
+            self.put(" ");
+        }
+        match node {
+            Node::Text(text) => self.text(text, indent, false),
+            Node::Number(literal) => self.put(&number(literal)),
+            Node::Word(word) => self.put(word),
+            Node::List(_) if empty => self.put("[]"),
+            Node::Map(_) if empty => self.put("{}"),
+            Node::List(elements) => self.list(elements, indent, place),
+            Node::Map(entries) => self.map(entries, indent, place),
         }
     }
 
-    fn map(&mut self, mut reader: Reader<'_>, indent: usize, place: Place) {
-        let mut entries: Vec<(Cow<'_, str>, &str)> = Vec::new();
-        reader.enter();
-        while reader.more(entries.is_empty()) {
-            let key = reader.key();
-            entries.push((key, reader.raw()));
-        }
-        if entries.is_empty() {
-            return self.put(if place == Place::Value { " {}" } else { "{}" });
-        }
-        // The last of a name counts.
-        entries.reverse();
-        entries.sort_by(|(a, _), (b, _)| key_order(a, b));
-        entries.dedup_by(|(next, _), (kept, _)| next == kept);
+    fn map(&mut self, entries: &[(Cow<'_, str>, Node<'_>)], indent: usize, place: Place) {
         let indent = if place == Place::Root { indent } else { indent + 2 };
         for (at, (key, value)) in entries.iter().enumerate() {
             if at > 0 || place == Place::Value {
@@ -113,21 +142,15 @@ impl Emitter {
         }
     }
 
-    fn list(&mut self, mut reader: Reader<'_>, indent: usize, place: Place) {
-        let mut first = true;
+    fn list(&mut self, elements: &[Node<'_>], indent: usize, place: Place) {
         // In a map a list stands where the key stands.
         let indent = if place == Place::Item { indent + 2 } else { indent };
-        reader.enter();
-        while reader.more(first) {
-            if !first || place == Place::Value {
+        for (at, element) in elements.iter().enumerate() {
+            if at > 0 || place == Place::Value {
                 self.line(indent);
             }
-            first = false;
             self.put("- ");
-            self.node(reader.raw(), indent, Place::Item);
-        }
-        if first {
-            self.put(if place == Place::Value { " []" } else { "[]" });
+            self.node(element, indent, Place::Item);
         }
     }
 

@@ -5,7 +5,7 @@
 //
 //	go run . -kubernetes v1.36.3
 //
-// It writes ../schema.txt, ../resources.txt and all of ../../tests/fixtures. Nothing in the build or the tests needs Go.
+// It writes ../schema.txt, ../resources.txt, ../columns.txt and all of ../../tests/fixtures. Nothing in the build or the tests needs Go.
 package main
 
 import (
@@ -118,6 +118,7 @@ func main() {
 		*client + "\n# and the documents published with k8s.io/kubernetes " + *kubernetes + ". Do not edit: run it again.\n"
 	write("../schema.txt", head+schemaTable(scheme, all, topology))
 	write("../resources.txt", head+resourceTable(kubernetesDir))
+	write("../columns.txt", head+columnTable(kubernetesDir, scheme))
 	writeGolden("../../tests/fixtures")
 	writeFixtures("../../tests/fixtures/kinds.gz", scheme, all)
 }
