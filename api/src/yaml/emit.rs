@@ -304,9 +304,9 @@ pub(super) fn go_float(number: f64) -> String {
     let scientific = format!("{number:e}");
     let (digits, power) = scientific.split_once('e').expect("this format has an exponent");
     let power: i32 = power.parse().expect("an exponent is a number");
-    match power < -4 || power >= 6 {
-        true => format!("{digits}e{power:+03}"),
-        false => format!("{number}"),
+    match (-4..6).contains(&power) {
+        true => format!("{number}"),
+        false => format!("{digits}e{power:+03}"),
     }
 }
 
