@@ -5,9 +5,9 @@
 //! prove the codecs for every kind, byte for byte.
 //!
 //! The rooms: [`object`] is the value in memory; [`json`], [`yaml`] and [`protobuf`] are its forms, [`body`] the door to all
-//! three; [`splice`] reads and edits encoded objects without decoding them; [`quantity`], [`time`], [`selector`],
-//! [`resource_version`] and [`gvk`] are the words in it; [`status`] and [`field`] the errors that clients see; [`table`] the
-//! columns that kubectl prints.
+//! three and [`media`] how clients ask for one; [`splice`] reads and edits encoded objects without decoding them;
+//! [`quantity`], [`time`], [`selector`], [`resource_version`] and [`gvk`] are the words in it; [`status`] and [`field`] the
+//! errors that clients see; [`table`] the columns that kubectl prints.
 //!
 //! Does not: validate objects, fill in defaults, merge patches, convert versions, serve anything.
 //!
@@ -29,6 +29,7 @@ pub mod body;
 pub mod field;
 pub mod gvk;
 pub mod json;
+pub mod media;
 pub mod object;
 pub mod protobuf;
 pub mod quantity;

@@ -4,7 +4,8 @@
 //! Source: the `UnmarshalJSON` of each type; `resource/quantity.go`, `meta/v1/time.go`, `util/intstr/intstr.go`,
 //! `runtime/extension.go`, apiextensions `v1/marshal.go`.
 
-use super::decode::{Decoder, Fault, Unknown, word};
+use super::decode::{Decoder, Unknown, word};
+use super::error::Fault;
 use super::reader::{Reader, Token};
 use crate::object::{Map, Value};
 use crate::quantity::Quantity;

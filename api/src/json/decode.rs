@@ -8,11 +8,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use thiserror::Error;
-
 use super::codec;
+use super::error::{Error, Fault};
 use super::reader::{Reader, Token};
-use super::scan::{SyntaxError, validate};
+use super::scan::validate;
 use crate::base64;
 use crate::gvk::Name;
 use crate::object::{Map, Value};
@@ -23,17 +22,6 @@ pub const PROBLEMS_MAX: usize = 100;
 
 /// Structs within structs that are taken; only the schemas of custom resources can hold themselves.
 pub(super) const STRUCTS_DEPTH_MAX: usize = 128;
-
-/// Why JSON is no object of its type.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Error {
-    /// It is no JSON.
-    #[error(transparent)]
-    Syntax(#[from] SyntaxError),
-    /// A value is of another type, or its text is not what its type takes.
-    #[error("{0}")]
-    Value(String),
-}
 
 /// What to do about fields that the type does not have, and those given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,44 +39,6 @@ pub struct Decoded {
     pub fields: Map,
     /// Unknown and duplicate fields, as in `unknown field "spec.x"`.
     pub problems: Vec<String>,
-}
-
-/// Why a value is not what its type takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
-    /// Said without a place.
-    Text(String),
-    /// A value of another type.
-    Type {
-        /// What was there, as in `number 1.5`.
-        value: String,
-        /// What should have been there, as Go prints the type.
-        go_type: String,
-        /// The struct it is in; `None` at the root.
-        owner: Option<&'static str>,
-        /// The fields that lead there, joined.
-        field: String,
-    },
-}
-
-impl Fault {
-    pub(super) fn of_type(value: String, go_type: &str) -> Fault {
-        Fault::Type { value, go_type: go_type.to_owned(), owner: None, field: String::new() }
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Error {
-        Error::Value(match fault {
-            Fault::Text(text) => text,
-            Fault::Type { value, go_type, owner: None, .. } => {
-                format!("json: cannot unmarshal {value} into Go value of type {go_type}")
-            }
-            Fault::Type { value, go_type, owner: Some(owner), field } => {
-                format!("json: cannot unmarshal {value} into Go struct field {owner}.{field} of type {go_type}")
-            }
-        })
-    }
 }
 
 /// Which keys of a map have been there: costs nothing while they come in order.

@@ -6,14 +6,16 @@
 mod codec;
 mod decode;
 mod encode;
+mod error;
 mod indent;
 mod interpret;
 mod reader;
 mod scan;
 
-pub use decode::{Decoded, Error, PROBLEMS_MAX, Unknown, decode, decode_free, decode_value};
+pub use decode::{Decoded, PROBLEMS_MAX, Unknown, decode, decode_free, decode_value};
 pub(crate) use decode::{is_zero, zero};
 pub use encode::{encode, encode_into, encode_value};
+pub use error::Error;
 pub use indent::indent;
 pub use interpret::{Interpreted, NoKind, interpret};
 pub(crate) use reader::{Reader, Token};

@@ -7,6 +7,7 @@
 pub mod attributes;
 mod field;
 mod label;
+pub mod label_words;
 
 pub use field::{Fields, Term};
 pub use label::{Labels, Operator, Requirement};
