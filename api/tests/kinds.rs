@@ -35,7 +35,7 @@ impl Fixture {
         Object { kind, fields }
     }
 
-    fn from_json(&self, bytes: &[u8]) -> Object {
+    fn decode_json(&self, bytes: &[u8]) -> Object {
         let decoded = json::decode(self.ty, bytes, Unknown::Report).unwrap_or_else(|error| panic!("{self}: {error}"));
         assert_eq!(decoded.problems, [""; 0], "{self}");
         let mut fields = decoded.fields;
@@ -44,7 +44,7 @@ impl Fixture {
         self.object(fields)
     }
 
-    fn from_proto(&self) -> Object {
+    fn decode_proto(&self) -> Object {
         let envelope = envelope::open(&self.proto).unwrap_or_else(|error| panic!("{self}: {error}"));
         let fields = protobuf::decode(self.ty, envelope.raw).unwrap_or_else(|error| panic!("{self}: {error}"));
         let object = self.object(fields);
@@ -72,22 +72,23 @@ impl std::fmt::Display for Fixture {
 
 fn fixtures() -> Vec<Fixture> {
     let mut plain = Vec::new();
-    flate2::read::GzDecoder::new(&include_bytes!("fixtures/kinds.gz")[..]).read_to_end(&mut plain).unwrap();
+    let packed = &include_bytes!("fixtures/kinds.gz")[..];
+    flate2::read::GzDecoder::new(packed).read_to_end(&mut plain).expect("the fixtures are compressed");
     let (mut rest, mut fixtures) = (plain.as_slice(), Vec::new());
     while !rest.is_empty() {
-        let end = rest.iter().position(|byte| *byte == b'\n').unwrap();
-        let head = std::str::from_utf8(&rest[..end]).unwrap();
+        let end = rest.iter().position(|byte| *byte == b'\n').expect("a record has a head");
+        let head = std::str::from_utf8(&rest[..end]).expect("a head is text");
         rest = &rest[end + 1..];
         let words: Vec<&str> = head.split(' ').collect();
         let mut part = |at: usize| {
-            let (part, after) = rest.split_at(words[at].parse().unwrap());
+            let (part, after) = rest.split_at(words[at].parse().expect("a length is a number"));
             rest = after;
             part.to_vec()
         };
         let [json, proto, yaml, json_again, proto_from_json, json_from_proto, proto_again, json_from_yaml] =
             [3, 4, 5, 6, 7, 8, 9, 10].map(&mut part);
         let or = |changed: Vec<u8>, same: &[u8]| if changed.is_empty() { same.to_vec() } else { changed };
-        let kind = GroupVersion::parse(words[0]).unwrap().kind(words[1].to_owned());
+        let kind = GroupVersion::parse(words[0]).expect("a version").kind(words[1].to_owned());
         fixtures.push(Fixture {
             ty: Schema::builtin().kind(&kind).unwrap_or_else(|| panic!("no type of {kind}")),
             variant: words[2].to_owned(),
@@ -117,7 +118,7 @@ fn all_kinds_of_the_schema_have_fixtures() {
 #[test]
 fn json_comes_back_as_upstream_writes_it() {
     for fixture in fixtures() {
-        let object = fixture.from_json(&fixture.json);
+        let object = fixture.decode_json(&fixture.json);
         fixture.same("JSON out of JSON", &json::encode(&object, Some(fixture.ty)), &fixture.json_from_json);
     }
 }
@@ -133,7 +134,7 @@ fn with_protobuf() -> impl Iterator<Item = Fixture> {
 #[test]
 fn protobuf_comes_back_as_upstream_writes_it() {
     for fixture in with_protobuf() {
-        let sealed = envelope::seal(&fixture.from_proto(), fixture.ty);
+        let sealed = envelope::seal(&fixture.decode_proto(), fixture.ty);
         fixture.same("protobuf out of protobuf", &sealed, &fixture.proto_from_proto);
     }
 }
@@ -141,7 +142,7 @@ fn protobuf_comes_back_as_upstream_writes_it() {
 #[test]
 fn json_becomes_upstreams_protobuf() {
     for fixture in with_protobuf() {
-        let sealed = envelope::seal(&fixture.from_json(&fixture.json), fixture.ty);
+        let sealed = envelope::seal(&fixture.decode_json(&fixture.json), fixture.ty);
         fixture.same("protobuf out of JSON", &sealed, &fixture.proto_from_json);
     }
 }
@@ -149,7 +150,7 @@ fn json_becomes_upstreams_protobuf() {
 #[test]
 fn protobuf_becomes_upstreams_json() {
     for fixture in with_protobuf() {
-        let encoded = json::encode(&fixture.from_proto(), Some(fixture.ty));
+        let encoded = json::encode(&fixture.decode_proto(), Some(fixture.ty));
         fixture.same("JSON out of protobuf", &encoded, &fixture.json_from_proto);
     }
 }
@@ -157,7 +158,7 @@ fn protobuf_becomes_upstreams_json() {
 #[test]
 fn json_becomes_upstreams_yaml() {
     for fixture in fixtures() {
-        let text = String::from_utf8(fixture.json.clone()).unwrap();
+        let text = String::from_utf8(fixture.json.clone()).expect("JSON is text");
         fixture.same("YAML out of JSON", &yaml::from_json(&text), &fixture.yaml);
     }
 }
@@ -167,7 +168,7 @@ fn yaml_is_read_as_upstream_reads_it() {
     for fixture in fixtures() {
         let converted = yaml::to_json(&fixture.yaml).unwrap_or_else(|error| panic!("{fixture}: {error}"));
         assert_eq!(converted.duplicates, None, "{fixture}");
-        let object = fixture.from_json(&converted.json);
+        let object = fixture.decode_json(&converted.json);
         fixture.same("JSON out of YAML", &json::encode(&object, Some(fixture.ty)), &fixture.json_from_yaml);
     }
 }

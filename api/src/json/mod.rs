@@ -1,7 +1,7 @@
 //! JSON in and out, driven by the schema.
 //!
-//! The way in: [`interpret`] finds out what a body says it is; [`decode`] makes an object of a built-in type of it,
-//! [`decode_free`] one of a custom resource. The way out: [`encode`]. Both are exact to the byte and the word: see there.
+//! The way in: [`interpret()`] finds out what a body says it is; [`decode()`] makes an object of a built-in type of it,
+//! [`decode_free`] one of a custom resource. The way out: [`encode()`]. Both are exact to the byte and the word: see there.
 
 mod codec;
 mod decode;
