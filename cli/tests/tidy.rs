@@ -12,11 +12,12 @@ use std::process::Command;
 /// Which of our crates each may use, at run time or in tests. A new crate gets a row; `cli` may use all, nothing uses `cli`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("proto", &[]),
+    ("api", &["proto"]),
     ("store", &["proto"]),
     ("client", &["proto"]),
     ("chaos-tests", &["proto", "client", "store"]),
     ("bench", &["proto", "client", "store", "chaos-tests"]),
-    ("cli", &["proto", "store", "client", "chaos-tests", "bench"]),
+    ("cli", &["proto", "api", "store", "client", "chaos-tests", "bench"]),
 ];
 
 /// Libraries that only some rooms may name: (in code, where).
