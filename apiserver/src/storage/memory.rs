@@ -3,6 +3,7 @@
 //! Keeps all history until it is compacted. Does not: expire what has a time to live, lose connections, persist.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -24,8 +25,10 @@ struct Shared {
     state: Mutex<State>,
     /// Moves with every write, compaction and progress request.
     changed: watch::Sender<()>,
-    /// Reads of whole ranges so far.
-    ranges: std::sync::atomic::AtomicUsize,
+    /// Ranges read so far.
+    ranges: AtomicUsize,
+    /// Watches begun so far.
+    watches: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +43,8 @@ struct State {
 impl Default for Memory {
     fn default() -> Self {
         let state = State { revision: Revision::new(1), ..Default::default() };
-        let shared = Shared { state: Mutex::new(state), changed: watch::channel(()).0, ranges: 0.into() };
+        let shared =
+            Shared { state: Mutex::new(state), changed: watch::channel(()).0, ranges: 0.into(), watches: 0.into() };
         Memory { shared: Arc::new(shared), is_progress_trusted: true }
     }
 }
@@ -56,7 +60,13 @@ impl Memory {
     /// How many ranges have been read so far, counts included.
     #[must_use]
     pub fn ranges(&self) -> usize {
-        self.shared.ranges.load(std::sync::atomic::Ordering::Relaxed)
+        self.shared.ranges.load(Ordering::Relaxed)
+    }
+
+    /// How many watches have been begun so far.
+    #[must_use]
+    pub fn watches(&self) -> usize {
+        self.shared.watches.load(Ordering::Relaxed)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -87,7 +97,7 @@ impl State {
 #[async_trait]
 impl Backend for Memory {
     async fn range(&self, range: Range<'_>) -> Result<Ranged, Error> {
-        self.shared.ranges.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.shared.ranges.fetch_add(1, Ordering::Relaxed);
         let state = self.state();
         let at = range.revision.unwrap_or(state.revision);
         if at > state.revision {
@@ -138,6 +148,7 @@ impl Backend for Memory {
     }
 
     fn watch(&self, scope: &Scope, from: Revision) -> Box<dyn BackendWatch> {
+        self.shared.watches.fetch_add(1, Ordering::Relaxed);
         let changed = self.shared.changed.subscribe();
         Box::new(MemoryWatch { store: self.clone(), scope: scope.clone(), next: from, asked: false, changed })
     }

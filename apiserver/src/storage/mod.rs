@@ -41,7 +41,7 @@ pub use continue_token::ContinueToken;
 pub use direct::Direct;
 pub use error::{BoxError, Error, Undecodable};
 pub use event::{Change, Decoded, Event};
-pub(crate) use event::{decode};
+pub(crate) use event::{current, decode};
 pub use key::{Collection, Key, Scope};
 pub use object::{Attributes, Codec, Everything, Object, Predicate, Record};
 pub use options::{At, ListOptions, Match, Meaningless, WatchFrom, WatchOptions};

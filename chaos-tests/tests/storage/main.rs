@@ -1,17 +1,21 @@
-//! The apiserver's storage over real stores: its conformance suite, leases and compaction, on Fairlead and on a real etcd.
+//! The apiserver's storage and cacher over real stores: their conformance suite, leases, compaction and restarts, on Fairlead
+//! and on a real etcd.
 
 mod expiry;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
+use fairlead_apiserver::cacher::{Cacher, Config as CacherConfig};
 use fairlead_apiserver::storage::conformance::{Fixture, ThingCodec, assert_conforms};
 use fairlead_apiserver::storage::etcd::Etcd;
 use fairlead_apiserver::storage::{Backend, Collection, Direct, Storage};
 use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
 use fairlead_client::etcd::{Client, Options};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// How long a leader may take.
 const LEADER_WITHIN: Duration = Duration::from_secs(20);
@@ -36,18 +40,37 @@ impl Fixture for Uncached {
     }
 }
 
-async fn uncached_conforms(target: Target, members: usize) -> anyhow::Result<()> {
+/// Storage with a cache for each collection.
+struct Cached {
+    backend: Arc<dyn Backend>,
+    feeds: Mutex<JoinSet<()>>,
+}
+
+#[async_trait]
+impl Fixture for Cached {
+    async fn open(&self, collection: &Collection) -> Arc<dyn Storage> {
+        let (backend, codec) = (Arc::clone(&self.backend), Arc::new(ThingCodec));
+        let (cacher, feed) = Cacher::new(backend, codec, collection.clone(), CacherConfig::default());
+        self.feeds.lock().expect("nothing panics under this lock").spawn(feed.run(CancellationToken::new()));
+        Arc::new(cacher)
+    }
+}
+
+async fn both_conform(target: Target, members: usize) -> anyhow::Result<()> {
     let (cluster, client) = start(target, members).await?;
-    assert_conforms(&Uncached(Arc::new(Etcd::new(client)))).await;
+    let backend: Arc<dyn Backend> = Arc::new(Etcd::new(client));
+    assert_conforms(&Uncached(Arc::clone(&backend))).await;
+    assert_conforms(&Cached { backend, feeds: Mutex::default() }).await;
     Ok(cluster.shutdown().await?)
 }
 
+/// Its progress cannot be trusted, so this is also the proof for such stores.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn storage_conforms_over_a_real_etcd() -> anyhow::Result<()> {
-    uncached_conforms(Target::etcd()?, 1).await
+async fn storage_and_cacher_conform_over_a_real_etcd() -> anyhow::Result<()> {
+    both_conform(Target::etcd()?, 1).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn storage_conforms_over_three_members_of_ours() -> anyhow::Result<()> {
-    uncached_conforms(Target::fairlead()?, 3).await
+async fn storage_and_cacher_conform_over_three_members_of_ours() -> anyhow::Result<()> {
+    both_conform(Target::fairlead()?, 3).await
 }

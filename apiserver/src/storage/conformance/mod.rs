@@ -30,7 +30,7 @@ const CASE_WITHIN: Duration = Duration::from_secs(60);
 /// Makes storages to be tested.
 #[async_trait]
 pub trait Fixture: Send + Sync {
-    /// A storage of [`thing`]s in this collection, all over one store. What it needs in the background ends with it.
+    /// A storage of [`thing`]s in this collection, all over one store. What it needs in the background ends with the fixture.
     async fn open(&self, collection: &Collection) -> Arc<dyn Storage>;
 }
 
