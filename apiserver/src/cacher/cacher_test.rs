@@ -387,3 +387,22 @@ async fn memory_is_bounded_by_the_state_and_the_historys_bounds() {
     assert!(stats.history_bytes <= 4_000 && stats.history_events > 0 && stats.history_events < 20, "{stats:?}");
     assert!(stats.object_bytes < 1_000, "{stats:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_catches_up_waits_for_a_turn_and_is_told_when_there_is_none() {
+    let config = Config { history_events_max: 1, catch_up_watches_max: 1, ..Config::default() };
+    let running = Running::new(config);
+    running.list(At::Any).await.unwrap();
+    let first = running.put("a", 0).await;
+    for n in 1..=5 {
+        running.put("a", n).await;
+    }
+    running.list(At::MostRecent).await.unwrap();
+    let mut one = running.watch(running.options(WatchFrom::After(first))).await;
+    let mut other = running.watch(running.options(WatchFrom::After(first))).await;
+    assert_eq!(revisions(&mut one, 1).await.len(), 1, "its turn is over though it has not read all");
+    assert_eq!(revisions(&mut other, 5).await.len(), 5);
+    let _turn = running.cacher.shared.catch_ups().clone().acquire_owned().await.unwrap();
+    let mut late = running.watch(running.options(WatchFrom::After(first))).await;
+    assert!(matches!(late.next().await, Err(Error::NotReady { .. })));
+}

@@ -1,7 +1,7 @@
 //! A watcher that begins before the cache's history: a watch of the store's own, until history takes over.
 //!
 //! So "gone" means that the store has it no more, and an apiserver that has just started, or has a short history, sends nobody to
-//! list again. Such watches are few at a time (`catch_up_watches_max`); who finds no room waits.
+//! list again. Such watches are few at a time (`catch_up_watches_max`); who finds no room waits, and is told so after a while.
 //! Bookmarks come once history has taken over.
 
 use std::collections::VecDeque;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use super::shared::Shared;
 use super::watcher::CacheWatch;
@@ -28,7 +29,7 @@ enum Stage {
     /// For its turn.
     Waiting,
     /// With the store's help.
-    Following { changes: Box<dyn BackendWatch>, _turn: OwnedSemaphorePermit },
+    Following { changes: Box<dyn BackendWatch>, _turn: Option<OwnedSemaphorePermit> },
     /// History has taken over.
     Joined(CacheWatch),
 }
@@ -39,7 +40,7 @@ impl CatchUp {
     }
 
     async fn follow(&mut self) -> Result<(), Error> {
-        let turn = Arc::clone(self.shared.catch_ups()).acquire_owned().await.map_err(|_| Error::Ended)?;
+        let turn = turn(&self.shared).await?;
         let mut changes = self.shared.backend().watch(&self.options.scope, self.position.next());
         // The answer tells where a quiet past ends.
         if self.shared.is_progress_trusted() {
@@ -65,6 +66,18 @@ impl CatchUp {
             Update::Progress(_) => {}
         }
         Ok(())
+    }
+}
+
+/// One of the few places; none is needed where the end of a quiet past cannot be told, since it could be kept for ever.
+async fn turn(shared: &Shared) -> Result<Option<OwnedSemaphorePermit>, Error> {
+    if !shared.is_progress_trusted() {
+        return Ok(None);
+    }
+    let turn = Arc::clone(shared.catch_ups()).acquire_owned();
+    match timeout(shared.config().ready_within, turn).await {
+        Ok(turn) => turn.map(Some).map_err(|_| Error::Ended),
+        Err(_) => Err(Error::NotReady { prefix: Arc::clone(shared.collection().prefix()) }),
     }
 }
 

@@ -26,6 +26,8 @@ use crate::storage::{Codec, Decoded, Error, Key, Revision, current, decode};
 
 /// Records of a list that are read at a time.
 const LIST_RECORDS_MAX: usize = 10_000;
+/// How often a store whose progress is not trusted is asked for its version again.
+const TRUST_INTERVAL: Duration = Duration::from_secs(30);
 /// First pause after the store could not be asked; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -53,6 +55,7 @@ impl Feed {
             biased;
             () = shutdown.cancelled() => {}
             () = self.keep() => {}
+            () = self.learn_trust() => {}
         }
         self.shared.ready().stop();
         self.shared.outlets().end_all(&Error::Ended);
@@ -75,10 +78,18 @@ impl Feed {
         }
     }
 
+    /// Asks until the store's progress is trusted: at first a member may be down, so that its version is not known.
+    async fn learn_trust(&self) {
+        while !self.shared.backend().is_progress_trusted().await {
+            sleep(TRUST_INTERVAL).await;
+        }
+        self.shared.trust_progress();
+        std::future::pending().await
+    }
+
     /// Reads the whole resource at one revision; what cannot be decoded is kept as that.
     async fn list(&self) -> Result<Listed, Error> {
         let (backend, codec) = (self.shared.backend(), self.shared.codec());
-        self.shared.trust_progress(backend.is_progress_trusted().await);
         self.shared.listed();
         let scope = self.shared.collection().everything();
         let (mut objects, mut revision, mut start) = (Vec::new(), None, None::<String>);
@@ -101,6 +112,11 @@ impl Feed {
         let from = revision.back(self.shared.config().history_revisions_max).min(revision.next());
         {
             let mut cache = self.shared.cache_mut();
+            if revision < cache.revision() {
+                // A store that was put back to a backup: what clients know is from another history.
+                let cached = cache.revision();
+                tracing::error!(%revision, %cached, "the store has gone back in time: restart all that watches it");
+            }
             cache.replace(objects, revision, from);
             // Those who watched have a gap now, which only their next watch can tell.
             self.shared.outlets().end_all(&Error::Ended);
@@ -145,8 +161,8 @@ impl Feed {
 
     /// Waits for what comes next, and asks for progress when it is due.
     async fn step(&self, watch: &mut Box<dyn BackendWatch>, progress: &mut ProgressSchedule) -> Result<Update, Error> {
-        let is_trusted = self.shared.is_progress_trusted();
         loop {
+            let is_trusted = self.shared.is_progress_trusted();
             tokio::select! {
                 biased;
                 update = watch.next() => return update,

@@ -63,6 +63,11 @@ impl Freshness {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
+    /// Has the schedule looked at, as if somebody began to wait.
+    pub(crate) fn nudge(&self) {
+        self.begins.notify_one();
+    }
+
     /// Returns when somebody begins to wait.
     ///
     /// # Cancel safety
@@ -82,7 +87,7 @@ impl<F: AsRef<Freshness>> Waiting<F> {
     /// Has the store asked for its progress until it is dropped.
     pub(crate) fn begin(freshness: F) -> Self {
         freshness.as_ref().waiting.fetch_add(1, Ordering::AcqRel);
-        freshness.as_ref().begins.notify_one();
+        freshness.as_ref().nudge();
         Waiting(freshness)
     }
 }

@@ -56,11 +56,12 @@ pub struct Config {
     pub history_revisions_max: u64,
     /// Changes that may wait for one watcher. Default 1,000.
     pub watch_buffer_events_max: usize,
-    /// Watchers from before the history that are served by watches of the store at a time. Default 16.
+    /// Watchers from before the history that are served by watches of the store at a time; as many as come where the store's
+    /// progress cannot be trusted. Default 16.
     pub catch_up_watches_max: usize,
     /// How long a read may wait for a revision. Default 3 s, as upstream.
     pub fresh_within: Duration,
-    /// How long a request may wait for the first list. Default 3 s.
+    /// How long a request may wait for the first list, or for its turn to catch up. Default 3 s.
     pub ready_within: Duration,
 }
 

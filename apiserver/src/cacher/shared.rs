@@ -102,8 +102,10 @@ impl Shared {
         self.is_progress_trusted.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn trust_progress(&self, is_trusted: bool) {
-        self.is_progress_trusted.store(is_trusted, Ordering::Relaxed);
+    /// From now on the store is asked for its progress.
+    pub(crate) fn trust_progress(&self) {
+        self.is_progress_trusted.store(true, Ordering::Relaxed);
+        self.freshness.nudge();
     }
 
     /// How often the resource was listed from the store.

@@ -63,11 +63,6 @@ impl WatchCache {
 
     /// Begins anew with what was listed. The store's watch is to begin at `from`, at the latest just after the list.
     pub(crate) fn replace(&mut self, objects: Vec<(Key, Decoded)>, revision: Revision, from: Revision) {
-        assert!(
-            revision >= self.revision,
-            "a linearizable list at {revision} is older than the cache at {}",
-            self.revision
-        );
         self.bytes = objects.iter().map(|(_, object)| size(object)).sum();
         self.objects = objects.into_iter().collect();
         self.history = History::new(revision.next(), self.bounds.events_max, self.bounds.bytes_max);

@@ -84,6 +84,8 @@ impl CacheWatch {
         let shared = &registration.shared;
         let wanted = beginning.end_from.map(|from| {
             let waiting = Some(Waiting::begin(Arc::clone(shared.freshness())));
+            // Not before the state itself, which may be newer than what has been dispatched.
+            let from = from.max(beginning.upto);
             Wanted { from, is_end: true, dispatched: None, _waiting: waiting }
         });
         CacheWatch {

@@ -2,6 +2,7 @@
 //! and on a real etcd.
 
 mod expiry;
+mod restart;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
