@@ -31,7 +31,7 @@ enum Stage {
     /// With the store's help.
     Following { changes: Box<dyn BackendWatch>, _turn: Option<OwnedSemaphorePermit> },
     /// History has taken over.
-    Joined(CacheWatch),
+    Joined(Box<CacheWatch>),
 }
 
 impl CatchUp {
@@ -96,7 +96,7 @@ impl Watch for CatchUp {
                     self.take(update)?;
                     // At once, so that the turn is free for others however slowly this is read.
                     if let Some(watch) = self.shared.join(self.position, &self.options) {
-                        self.stage = Stage::Joined(watch);
+                        self.stage = Stage::Joined(Box::new(watch));
                     }
                 }
             }
