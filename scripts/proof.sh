@@ -3,7 +3,8 @@
 # names the commit they ran on.
 #
 # Most are the tests of `make test`, told by FAIRLEAD_PROOF=1 to do all their rounds; `chaos`, `control` and `soak` are runs
-# of `fairlead chaos` (CHAOS_SEEDS, CHAOS_SOAK: how many, how long), whose histories lie in target/chaos; `performance` is
+# of `fairlead chaos` (CHAOS_SEEDS, CHAOS_JOBS, CHAOS_SOAK: how many, how many at once, how long), whose histories lie in
+# target/chaos; `performance` is
 # `fairlead bench`, whose table goes into docs/performance.md (BENCH_ARGS reaches it, say to name another etcd). Refuses a
 # tree with changes: results of something that is in no commit prove nothing. A proof that fails keeps its last good file.
 set -euo pipefail
@@ -32,12 +33,31 @@ performance() {
     fi
 }
 
+# A profile of `fairlead chaos` with seeds 1 to CHAOS_SEEDS, in CHAOS_JOBS processes: a run waits more than it computes. What each
+# says comes in the order of seeds; the status is the worst.
+seeds() {
+    local profile=$1 count=${CHAOS_SEEDS:-20} jobs=${CHAOS_JOBS:-4} folder status=0 job
+    local -a pids=()
+    folder=$(mktemp -d)
+    for ((job = 0; job < jobs; job++)); do
+        local first=$((count * job / jobs + 1)) last=$((count * (job + 1) / jobs))
+        [ "$last" -ge "$first" ] || continue
+        "$FAIRLEAD_BIN" chaos run "$profile" --out "target/chaos/$profile-$first" \
+            --seed "$first" --seeds "$((last - first + 1))" >"$folder/$job" 2>&1 &
+        pids+=($!)
+    done
+    for job in "${pids[@]}"; do wait "$job" || status=1; done
+    cat "$folder"/*
+    rm -rf "$folder"
+    return "$status"
+}
+
 # Prints what a proof has to say; its status is the proof's.
 say() {
     local -a chaos=("$FAIRLEAD_BIN" chaos run --out "target/chaos/$1")
     case $1 in
     # Not `set -e`'s doing: it is off where a status is asked for.
-    chaos) "${chaos[@]}" smoke --seeds "${CHAOS_SEEDS:-20}" && "${chaos[@]}" pr --seeds "${CHAOS_SEEDS:-20}" ;;
+    chaos) seeds smoke && seeds pr ;;
     control) "${chaos[@]}" control --target etcd && "${chaos[@]}" control --target etcd-3.5.1 ;;
     performance) performance ;;
     soak) "${chaos[@]}" soak --for "${CHAOS_SOAK:-1h}" ;;

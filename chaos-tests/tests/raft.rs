@@ -8,7 +8,7 @@ use fairlead_chaos_tests::cluster::process::{Cluster, Config, Target};
 use fairlead_chaos_tests::cluster::proxy::LinkState;
 use fairlead_chaos_tests::traffic::writers::Writers;
 use fairlead_proto::etcd::etcdserverpb as pb;
-use fairlead_store::log::{RealDisk, inspect};
+use fairlead_store::log::{RealDisk, committed, inspect};
 use pb::cluster_client::ClusterClient;
 use pb::kv_client::KvClient;
 use pb::maintenance_client::MaintenanceClient;
@@ -218,5 +218,60 @@ async fn members_whose_log_was_purged_come_back_with_their_keys_and_their_member
         !matches!(tokio::time::timeout(Duration::from_secs(3), put).await, Ok(Ok(_))),
         "one of three is no majority"
     );
+    Ok(cluster.shutdown().await?)
+}
+
+/// What a run's checkers rest on: they read a member's log right after its last change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_a_member_that_has_ended_in_order_says_that_its_last_entry_is_committed() -> anyhow::Result<()> {
+    let cluster = Cluster::start(Config { members: 1, ..Config::new(Target::fairlead()?) }).await?;
+    cluster.wait_leader(PATIENCE).await?;
+    let (url, member) = (cluster.client_urls()[0].clone(), &cluster.members()[0]);
+    fill(&url, "last", 1).await?;
+    member.terminate(PATIENCE).await?;
+    let folder = member.data_dir().join("member/log");
+    let committed = committed(&RealDisk::new(&folder, true)?, &folder)?.expect("there is a log");
+    let puts = committed.iter().filter(|entry| entry.payload.windows(10).any(|bytes| bytes == b"last/00000"));
+    assert_eq!(puts.count(), 1, "of {} entries", committed.len());
+    Ok(cluster.shutdown().await?)
+}
+
+/// Entries are batches: few may be long. No flag says how long; 40 MiB are more than the default.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_long_in_bytes_is_purged_though_its_entries_are_few() -> anyhow::Result<()> {
+    const PUTS: usize = 80;
+    let cluster = Cluster::start(Config::new(Target::fairlead()?)).await?;
+    cluster.wait_leader(PATIENCE).await?;
+    let url = cluster.client_urls()[0].clone();
+    let mut kv = KvClient::new(lazily(&url)?);
+    for number in 0..PUTS {
+        let value = vec![u8::try_from(number)?; 512 << 10];
+        kv.put(pb::PutRequest { key: format!("long/{number}").into(), value: value.into(), ..Default::default() })
+            .await?;
+    }
+    let stored = keys(&url).await?;
+    for member in cluster.members() {
+        // The purge is the member's own doing, behind a flush: its end is in the files alone.
+        let short = async {
+            while purged(member.data_dir()).ok().flatten().is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, short).await.map_err(|_| anyhow::anyhow!("{} keeps its log", member.name()))?;
+        member.kill_now()?;
+    }
+    for member in cluster.members() {
+        member.gone(PATIENCE).await?;
+        let log = std::fs::read_dir(member.data_dir().join("member/log"))?;
+        let bytes: u64 = log.map(|file| Ok(file?.metadata()?.len())).sum::<std::io::Result<u64>>()?;
+        assert!(bytes <= 64 << 20, "{}: the log takes {bytes} bytes", member.name());
+        member.spawn()?;
+    }
+    for member in cluster.members() {
+        member.ready().await?;
+    }
+    for url in cluster.client_urls() {
+        assert_eq!(keys(&url).await?, stored);
+    }
     Ok(cluster.shutdown().await?)
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use fairlead_client::etcd::{Client, ConnectOptions, Options};
 use tokio::time::timeout;
 
-use super::Error;
 use super::ledger::{Ledger, Undo};
-use crate::cluster::process::{Cluster, Member, State};
+use super::{APPLY_WITHIN, Error};
+use crate::cluster::process::{self, Cluster, Member, State};
 use crate::history::MemberStep;
 use crate::page::Page;
 use crate::record::Recorder;
@@ -97,10 +97,15 @@ impl Ground {
     pub(crate) async fn kill(&self, name: &str) -> Result<(), Error> {
         let member = self.cluster.member(name)?;
         self.tell(name);
-        if member.state() != State::Stopped {
-            let status = member.kill().await?;
-            self.ended(name, &status.to_string());
+        if member.state() == State::Stopped {
+            return Ok(());
         }
+        let status = match member.kill().await {
+            // Without its disk it may have ended by itself just before.
+            Err(process::Error::WrongState { .. }) => member.gone(APPLY_WITHIN).await,
+            killed => killed,
+        };
+        self.ended(name, &status?.to_string());
         Ok(())
     }
 

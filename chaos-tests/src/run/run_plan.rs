@@ -24,6 +24,9 @@ use crate::traffic::etcd::{Scribes, Seat, Traffic};
 /// How long an operation may be under way after the traffic was told to stop.
 const DRAIN: Duration = Duration::from_millis(300);
 
+/// How long a member may take to end.
+const END_WITHIN: Duration = Duration::from_secs(5);
+
 /// How long traffic may take to come up to its floor, and how often that is looked at.
 const SPEED_WITHIN: Duration = Duration::from_secs(30);
 const SPEED_LOOK: Duration = Duration::from_millis(500);
@@ -285,7 +288,10 @@ async fn stop(logged: bool, ground: Arc<Ground>, options: &Options) -> Result<Ve
     if logged {
         for (number, member) in (1..).zip(cluster.members()) {
             if member.state() != crate::cluster::process::State::Stopped {
-                member.kill().await?;
+                // In order, if it can: a killed member's log does not say yet that its last entries are committed.
+                if member.terminate(END_WITHIN).await.is_err() {
+                    member.kill().await?;
+                }
             }
             let outside = cluster.disks().map(|disks| disks.from_outside(member.data_dir()));
             match committed::committed(outside.as_deref().unwrap_or(member.data_dir()), number) {

@@ -53,6 +53,7 @@ impl Settings {
             pre_vote: self.flag("pre-vote")?,
             snapshot_count: self.unsigned("snapshot-count")?,
             snapshot_catchup_entries: self.unsigned("snapshot-catchup-entries")?,
+            log_retained_bytes_max: Config::default().log_retained_bytes_max,
             limits: Limits {
                 txn_ops_max: self.small("max-txn-ops", value::integer)?,
                 request_bytes_max: self.small("max-request-bytes", value::bytes)?,

@@ -165,6 +165,27 @@ impl Table {
         self.active.truncate(index);
     }
 
+    /// Bytes of records in all segments.
+    pub(super) fn bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| self.bytes_of(segment)).sum()
+    }
+
+    /// The lowest index in the newest segments that together hold no more than `bytes_max`; of the one being written alone
+    /// where that holds more. `None`: no entry is in them.
+    pub(super) fn first_within(&self, bytes_max: u64) -> Option<u64> {
+        let mut bytes = 0;
+        let within = self.segments.iter().rev().take_while(|segment| {
+            bytes += self.bytes_of(segment);
+            bytes <= bytes_max
+        });
+        let oldest = within.last().unwrap_or(self.active()).number;
+        self.firsts.iter().find(|(_, number)| *number >= oldest).map(|(first, _)| *first)
+    }
+
+    fn bytes_of(&self, segment: &Segment) -> u64 {
+        segment.end.get().copied().unwrap_or(self.active_end)
+    }
+
     /// The oldest segment needed once entries below `index` are gone.
     pub(super) fn first_needed(&self, index: u64) -> u64 {
         let holding = self.firsts.partition_point(|(first, _)| *first <= index);

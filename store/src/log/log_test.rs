@@ -365,6 +365,30 @@ async fn purged_segments_are_used_again_and_their_records_never_seen() {
 }
 
 #[tokio::test]
+async fn a_log_says_up_to_where_it_is_longer_than_it_may_be_and_a_purge_makes_it_so_short() {
+    const MAX: u64 = 256 << 10;
+    let disk = MemDisk::new(true);
+    let log = open(&disk);
+    append(&log, entries(1, 0..200, 1000)).await.unwrap();
+    assert_eq!(log.excess(MAX, MAX / 2), None, "200 kB");
+    append(&log, entries(1, 200..400, 1000)).await.unwrap();
+    let upto = log.excess(MAX, MAX / 2).expect("400 kB are too much");
+    let kept = (400 - upto) * 1000;
+    assert!((MAX / 2 - (64 << 10)..=MAX / 2).contains(&kept), "{kept} bytes are kept, to a segment");
+    log.purge(id(1, upto)).await.unwrap();
+    log.save_vote(Bytes::from_static(b"barrier")).await.unwrap();
+    assert_eq!((log.excess(MAX, MAX / 2), all(&log)), (None, entries(1, upto + 1..400, 1000)));
+    // However little may be kept, what is being written is.
+    let upto = log.excess(1, 0).expect("older segments than the active one");
+    log.purge(id(1, upto)).await.unwrap();
+    log.save_vote(Bytes::from_static(b"barrier")).await.unwrap();
+    assert_eq!(log.excess(1, 0), None, "one segment is the least");
+    let disk = disk.kill();
+    drop(log);
+    assert_eq!(open(&disk).excess(1, 0), None, "as after a restart");
+}
+
+#[tokio::test]
 async fn a_purge_may_go_beyond_the_last_entry() {
     let disk = MemDisk::new(true);
     let log = open(&disk);

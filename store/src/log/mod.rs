@@ -127,7 +127,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            segment_bytes: 32 << 20,
+            segment_bytes: 8 << 20,
             log_group_bytes_max: 16 << 20,
             log_cache_bytes_max: 8 << 20,
             log_pending_bytes_max: 64 << 20,
@@ -271,6 +271,18 @@ impl Log {
                 tail.purge(upto);
             }
         })
+    }
+
+    /// Up to which entry the log would have to be purged to hold about `bytes_kept`; `None` while it holds no more than
+    /// `bytes_max`, or where that would free no segment.
+    #[must_use]
+    pub fn excess(&self, bytes_max: u64, bytes_kept: u64) -> Option<u64> {
+        let tail = self.inner.shared.lock();
+        if tail.table.bytes() <= bytes_max {
+            return None;
+        }
+        let first = tail.table.first_within(bytes_kept)?;
+        (first > tail.first_index()).then(|| first - 1)
     }
 
     /// All entries go and the log stands at `purged`, as if it had been purged up to it. Returns when that is durable.

@@ -16,6 +16,7 @@ use super::error::Error;
 use super::key_range::KeyRange;
 use super::live::{Live, Row};
 use super::record::KeyValue;
+use super::rows::{Kept, Rows};
 use crate::engine::{Direction, Family};
 
 /// A range's answer, without its header.
@@ -26,6 +27,17 @@ pub struct Ranged {
     /// Whether `limit` left some out.
     pub more: bool,
     /// Keys in the range at the revision, whatever limit and filters say.
+    pub count: i64,
+}
+
+/// A large range's answer, without its header: as [`Ranged`], with the records in the wire form of their field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spliced {
+    /// The field `kvs` of a `RangeResponse`, cut between records.
+    pub pieces: Vec<Bytes>,
+    /// As [`Ranged::more`].
+    pub more: bool,
+    /// As [`Ranged::count`].
     pub count: i64,
 }
 
@@ -47,24 +59,40 @@ pub(crate) fn revision_in_txn(live: &dyn Live, asked: i64) -> Result<i64, Error>
 
 /// Answers `r` at revision `at`.
 pub(crate) fn range(live: &dyn Live, r: &pb::RangeRequest, at: i64) -> Result<Ranged, Error> {
+    let mut kvs = Vec::new();
+    let (more, count) = collect(live, r, at, &mut kvs)?;
+    Ok(Ranged { kvs, more, count })
+}
+
+/// Answers `r` at revision `at`, with records that are copied only once.
+pub(crate) fn spliced(live: &dyn Live, r: &pb::RangeRequest, at: i64) -> Result<Spliced, Error> {
+    let mut rows = Rows::default();
+    let (more, count) = collect(live, r, at, &mut rows)?;
+    Ok(Spliced { pieces: rows.into_pieces(), more, count })
+}
+
+/// Puts the records of `r` at revision `at` into `kept`; says whether more were left out, and how many keys there are.
+fn collect(live: &dyn Live, r: &pb::RangeRequest, at: i64, kept: &mut impl Kept) -> Result<(bool, i64), Error> {
     let keys = KeyRange::new(&r.key, &r.range_end);
     if keys.is_empty() {
-        return Ok(Ranged::default());
+        return Ok((false, 0));
     }
     if r.count_only {
-        return Ok(Ranged { count: live.count(&keys, at)?, ..Ranged::default() });
+        return Ok((false, live.count(&keys, at)?));
     }
     let order = Order::of(r);
     let limit = usize::try_from(r.limit).ok().filter(|limit| *limit > 0);
     let unordered = r.sort_order == SortOrder::None as i32 && Filter::of(r).is_none();
-    if let Some(limit) = limit.filter(|_| unordered && order.by_key().is_none()) {
-        return sorted_page(live, r, &keys, at, order, limit);
-    }
-    if order.by_key().is_none() || Filter::of(r).is_some() {
-        return sorted(live, r, &keys, at, order, limit);
-    }
-    let direction = order.by_key().unwrap_or(Direction::Ascending);
-    in_key_order(live, r.keys_only, &keys, at, direction, limit)
+    let sorted = if let Some(limit) = limit.filter(|_| unordered && order.by_key().is_none()) {
+        sorted_page(live, r, &keys, at, order, limit)?
+    } else if order.by_key().is_none() || Filter::of(r).is_some() {
+        sorted(live, r, &keys, at, order, limit)?
+    } else {
+        let direction = order.by_key().unwrap_or(Direction::Ascending);
+        return in_key_order(live, r.keys_only, &keys, at, direction, limit, kept);
+    };
+    sorted.kvs.iter().for_each(|kv| kept.push(&kv.0));
+    Ok((sorted.more, sorted.count))
 }
 
 /// Keys in their order, up to the limit; the rest is only counted.
@@ -75,21 +103,24 @@ fn in_key_order(
     at: i64,
     direction: Direction,
     limit: Option<usize>,
-) -> Result<Ranged, Error> {
-    let mut answer = Ranged::default();
+    kept: &mut impl Kept,
+) -> Result<(bool, i64), Error> {
+    let mut more = false;
     live.visit(keys, at, direction, &mut |row| {
-        if limit.is_some_and(|limit| answer.kvs.len() >= limit) {
-            answer.more = true;
+        if limit.is_some_and(|limit| kept.count() >= limit) {
+            more = true;
             return Ok(ControlFlow::Break(()));
         }
-        let kv = if keys_only { without_value(&row, 0)? } else { Bytes::copy_from_slice(row.kv) };
-        answer.kvs.push(encoded::KeyValue(kv));
+        match keys_only {
+            true => kept.push(&without_value(&row, 0)?),
+            false => kept.push(row.kv),
+        }
         Ok(ControlFlow::Continue(()))
     })?;
-    let shown = i64::try_from(answer.kvs.len()).unwrap_or(i64::MAX);
-    answer.count = match answer.kvs.last() {
-        Some(last) if answer.more && direction == Direction::Ascending => {
-            let last = KeyValue::read(&last.0).ok_or_else(|| Error::undecodable(Family::Latest, &last.0))?;
+    let shown = i64::try_from(kept.count()).unwrap_or(i64::MAX);
+    let count = match kept.last() {
+        Some(last) if more && direction == Direction::Ascending => {
+            let last = KeyValue::read(last).ok_or_else(|| Error::undecodable(Family::Latest, last))?;
             let rest = keys.after(last.key);
             let left = match live.known_remaining(keys, at) {
                 Some(all) => all - shown,
@@ -98,10 +129,10 @@ fn in_key_order(
             live.remember_remaining(rest, at, left);
             shown + left
         }
-        _ if answer.more => live.count(keys, at)?,
+        _ if more => live.count(keys, at)?,
         _ => shown,
     };
-    Ok(answer)
+    Ok((more, count))
 }
 
 /// Every key, filtered, sorted, cut.
@@ -137,10 +168,12 @@ fn sorted_page(
     order: Order,
     limit: usize,
 ) -> Result<Ranged, Error> {
-    let page = in_key_order(live, false, keys, at, Direction::Ascending, Some(limit.saturating_add(1)))?;
-    let page_kvs: Vec<Bytes> = page.kvs.into_iter().map(|kv| kv.0).collect();
-    let (kvs, more) = ordered(&page_kvs, r, order, Some(limit))?;
-    Ok(Ranged { kvs, more, count: page.count })
+    let mut page: Vec<encoded::KeyValue> = Vec::new();
+    let cut = Some(limit.saturating_add(1));
+    let (_, count) = in_key_order(live, false, keys, at, Direction::Ascending, cut, &mut page)?;
+    let page: Vec<Bytes> = page.into_iter().map(|kv| kv.0).collect();
+    let (kvs, more) = ordered(&page, r, order, Some(limit))?;
+    Ok(Ranged { kvs, more, count })
 }
 
 /// Records in the order asked for, as far as the limit, and whether it cut any.

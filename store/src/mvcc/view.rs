@@ -23,7 +23,7 @@ use super::error::Error;
 use super::graves::Graves;
 use super::key_range::KeyRange;
 use super::live::{Live, Row, VisitRow, stop_at_error};
-use super::range::{self, Ranged};
+use super::range::{self, Ranged, Spliced};
 use super::record::{KeyValue, kv_offset};
 use super::revision::{Compaction, Revision, State};
 use super::store::read_state;
@@ -104,6 +104,15 @@ impl<'a> View<'a> {
     pub fn range(&self, r: &pb::RangeRequest) -> Result<Ranged, Error> {
         self.sound()?;
         range::range(self, r, range::revision_of(self, r.revision)?)
+    }
+
+    /// As [`range`](View::range), for an answer that may be large: the records are in wire form, copied once.
+    ///
+    /// # Errors
+    /// As [`range`](View::range).
+    pub fn range_spliced(&self, r: &pb::RangeRequest) -> Result<Spliced, Error> {
+        self.sound()?;
+        range::spliced(self, r, range::revision_of(self, r.revision)?)
     }
 
     /// Answers a transaction without writes. Headers within are filled, the outer one is not.

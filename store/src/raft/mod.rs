@@ -18,6 +18,7 @@ mod node;
 mod proposer;
 mod read_index;
 mod receiving;
+mod retention;
 mod runtime;
 mod silence;
 mod snapshot;

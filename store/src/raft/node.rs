@@ -231,6 +231,11 @@ impl Node {
         Some(next.checked_sub(1))
     }
 
+    /// How many entries have been applied, counted from the log's first.
+    pub(super) fn applied(&self) -> watch::Receiver<u64> {
+        self.parts.applied.clone()
+    }
+
     async fn wait_applied(&self, next: u64) -> Result<(), Unserved> {
         let mut applied = self.parts.applied.clone();
         match applied.wait_for(|applied| *applied >= next).await {

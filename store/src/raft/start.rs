@@ -13,6 +13,7 @@ use super::answers::Answers;
 use super::log_store::LogStore;
 use super::network::{self, Dial, Factory, Identity, Incarnations, Peers};
 use super::node::{Handle, Node, Parts};
+use super::retention::Retention;
 use super::silence::Gate;
 use super::snapshot::Exporter;
 use super::state_dir::StateDir;
@@ -257,6 +258,8 @@ pub async fn start(
     tasks.spawn(network::members::follow(node.peers().clone(), node.raft().clone(), shutdown.clone()));
     tasks.spawn(network::probe::run(node.peers().clone(), shutdown.clone()));
     tasks.spawn(proposer::run(Arc::clone(&node), shutdown.clone()));
+    let retention = Retention { log: opened.log.clone(), bytes_max: config.log_retained_bytes_max };
+    tasks.spawn(retention.run(Arc::clone(&node), shutdown.clone()));
     tasks.spawn(watchdog::watch_engine(engine, Arc::clone(&end), shutdown.clone()));
     tasks.spawn(watchdog::watch(Arc::clone(&node), end, shutdown));
     Ok(Running { handle: Handle(node), exporter, tasks, log: opened.log })

@@ -17,8 +17,9 @@ use tonic::{Request, Response, Status};
 use super::phases::{Phase, Phases};
 use super::range_stream::Chunks;
 use super::status::{NOT_SUPPORTED_FOR_LEARNER, STOPPED};
-use super::{Context, admission, validate};
+use super::{Context, admission, spliced, validate};
 use crate::apply::{Applied, Command, Outcome};
+use crate::mvcc::Ranged;
 use crate::quota;
 use crate::raft::Trace;
 
@@ -35,7 +36,7 @@ impl KvService {
         KvService { ctx }
     }
 
-    async fn ranged(&self, r: pb::RangeRequest, phases: &mut Phases) -> Result<pb::RangeResponse, Status> {
+    async fn ranged(&self, r: pb::RangeRequest, phases: &mut Phases) -> Result<Response<pb::RangeResponse>, Status> {
         if r.serializable {
             self.ctx.reads_released().await;
         } else {
@@ -43,15 +44,25 @@ impl KvService {
             self.ctx.consensus.read_barrier().await?;
         }
         phases.enter(Phase::Read);
-        let large = is_large(&r, self.ctx.limits.read_inline_keys_max);
         let begun = Instant::now();
-        let (revision, ranged) = self.ctx.read(large, move |view| (view.revision(), view.range(&r))).await?;
+        let ranged = if is_large(&r, self.ctx.limits.read_inline_keys_max) {
+            let read = self.ctx.read(true, move |view| (view.revision(), view.range_spliced(&r)));
+            let (revision, ranged) = read.await?;
+            ranged.map_err(Status::from).and_then(|ranged| spliced::range(self.ctx.header(revision), ranged))
+        } else {
+            let (revision, ranged) = self.ctx.read(false, move |view| (view.revision(), view.range(&r))).await?;
+            let answer = |ranged: Ranged| pb::RangeResponse {
+                header: Some(self.ctx.header(revision)),
+                kvs: ranged.kvs,
+                more: ranged.more,
+                count: ranged.count,
+            };
+            ranged.map(answer).map(Response::new).map_err(Status::from)
+        };
         let success = if ranged.is_ok() { "true" } else { "false" };
         let durations = &self.ctx.metrics.server.range_duration_seconds;
         durations.with_label_values(&[success]).observe(begun.elapsed().as_secs_f64());
-        let ranged = ranged?;
-        let header = Some(self.ctx.header(revision));
-        Ok(pb::RangeResponse { header, kvs: ranged.kvs, more: ranged.more, count: ranged.count })
+        ranged
     }
 
     async fn read_txn(&self, r: pb::TxnRequest, phases: &mut Phases) -> Result<pb::TxnResponse, Status> {
@@ -146,7 +157,7 @@ impl Kv for KvService {
         let result = self.ranged(r, &mut phases).await;
         self.ctx.metrics.mvcc.range_total.inc();
         phases.finish(&result);
-        result.map(Response::new)
+        result
     }
 
     async fn range_stream(

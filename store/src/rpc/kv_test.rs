@@ -43,11 +43,11 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<Response<T>, Status>, code:
 async fn a_header_names_the_member_the_cluster_the_term_and_the_revision() {
     let (kv, _) = service();
     let header = |revision| pb::ResponseHeader { cluster_id: CLUSTER, member_id: MEMBER, revision, raft_term: 5 };
-    let empty = kv.range(Request::new(all())).await.unwrap().into_inner();
+    let empty = spliced::gathered(kv.range(Request::new(all())).await.unwrap());
     assert_eq!((empty.header, empty.count), (Some(header(1)), 0));
     assert_eq!(kv.put(Request::new(put("a", "1"))).await.unwrap().into_inner().header, Some(header(2)));
     assert_eq!(kv.put(Request::new(put("a", "2"))).await.unwrap().into_inner().header, Some(header(3)));
-    let old = kv.range(Request::new(pb::RangeRequest { revision: 2, ..all() })).await.unwrap().into_inner();
+    let old = spliced::gathered(kv.range(Request::new(pb::RangeRequest { revision: 2, ..all() })).await.unwrap());
     assert_eq!(old.header, Some(header(3)), "the store's revision and not the asked one");
     let nothing = pb::DeleteRangeRequest { key: "zz".into(), ..Default::default() };
     assert_eq!(kv.delete_range(Request::new(nothing)).await.unwrap().into_inner().header, Some(header(3)));
@@ -221,7 +221,7 @@ async fn a_streamed_range_merges_to_the_unary_one() {
         pb::RangeRequest { keys_only: true, ..all() },
         pb::RangeRequest { key: "zzz".into(), ..Default::default() },
     ] {
-        let unary = kv.range(Request::new(request.clone())).await.unwrap().into_inner();
+        let unary = spliced::gathered(kv.range(Request::new(request.clone())).await.unwrap());
         let stream = kv.range_stream(Request::new(request.clone())).await.unwrap().into_inner();
         let chunks: Vec<pb::RangeStreamResponse> = stream.try_collect().await.unwrap();
         let chunks: Vec<pb::RangeResponse> = chunks.into_iter().map(|chunk| chunk.range_response.unwrap()).collect();

@@ -21,8 +21,8 @@ use tower::{Layer, Service};
 
 use super::Context;
 use super::body::{Answered, Asked, code_in};
-use super::deadline;
 use super::status::{DEADLINE_EXCEEDED, INVALID_CLIENT_API_VERSION, NO_LEADER, NOT_SUPPORTED_FOR_LEARNER};
+use super::{deadline, spliced};
 use crate::metrics::{MethodMetrics, Shape};
 
 /// Client versions that are counted by name; those of more clients are counted together.
@@ -110,7 +110,7 @@ where
                     }
                 },
             };
-            let response = answer?.into_response();
+            let response = spliced::restore(answer?.into_response());
             match code_in(response.headers()) {
                 Some(code) => {
                     call.end(code);

@@ -25,6 +25,7 @@ mod queue;
 mod range_stream;
 mod server;
 mod snapshot_stream;
+mod spliced;
 pub mod status;
 pub mod validate;
 mod watch;

@@ -199,6 +199,13 @@ impl Links {
         }
     }
 
+    /// Whether another fault does something worse to every link that this one acts on, so that this one cannot have an effect.
+    pub fn is_masked(&self, fault: u64) -> bool {
+        let links = self.by_ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut on = links.values().filter_map(|link| Some((link, link.imposed.get(&fault)?))).peekable();
+        on.peek().is_some() && on.all(|(link, own)| link.state.borrow().severity() > own.severity())
+    }
+
     /// The present state of a link.
     pub fn get(&self, from: &str, to: &str) -> LinkState {
         self.with(from, to, |link| *link.state.borrow())
@@ -244,6 +251,22 @@ impl Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_is_masked_while_all_its_links_are_under_a_worse_one() {
+        let links = Links::default();
+        assert!(!links.is_masked(1), "it acts on none");
+        let late = LinkState::Delay(Duration::from_millis(5));
+        links.impose(1, "n1", "n2", late);
+        links.impose(1, "n2", "n1", late);
+        links.impose(2, "n1", "n2", LinkState::Hold);
+        links.impose(3, "n2", "n1", late);
+        assert!(!links.is_masked(1), "the other way it acts");
+        links.impose(2, "n2", "n1", LinkState::Hold);
+        assert!(links.is_masked(1) && !links.is_masked(2));
+        links.lift(2);
+        assert!(!links.is_masked(1));
+    }
 
     #[test]
     fn heal_opens_every_link_and_faults_lists_the_broken_ones() {

@@ -34,6 +34,7 @@ impl Config {
             election_timeout: Duration::from_millis(500),
             snapshot_count: 100,
             snapshot_catchup_entries: 50,
+            log_retained_bytes_max: 512 << 10,
             compaction_batch_limit: 20,
             compaction_sleep_interval: Duration::from_millis(4),
             ..config::Config::default()

@@ -20,7 +20,7 @@ impl Places {
     pub(super) fn new(out: Option<&Path>, keep: Option<&Path>) -> anyhow::Result<Places> {
         let cache = cache()?;
         let out = out.map_or_else(|| cache.join("histories"), Path::to_owned);
-        Ok(Places { out, cache, keep: keep.map(Path::to_owned) })
+        Ok(Places { out, cache, keep: keep.map(std::path::absolute).transpose()? })
     }
 
     pub(super) fn ledgers(&self) -> PathBuf {
