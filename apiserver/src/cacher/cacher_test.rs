@@ -406,3 +406,102 @@ async fn who_catches_up_waits_for_a_turn_and_is_told_when_there_is_none() {
     let mut late = running.watch(running.options(WatchFrom::After(first))).await;
     assert!(matches!(late.next().await, Err(Error::NotReady { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_one_apiserver_has_shown_another_one_does_not_deny() {
+    let store = Memory::default();
+    let one = Running::over(&store, Arc::new(store.clone()), Config::default());
+    let late = Faulty::new(store.clone(), Fault::Lag(Duration::from_millis(700)));
+    let other = Running::over(&store, Arc::new(late), Config::default());
+    other.list(At::Any).await.unwrap();
+    for n in 0..5 {
+        one.put("a", n).await;
+        let seen = one.list(At::MostRecent).await.unwrap();
+        assert!(other.list(At::Any).await.unwrap().revision < seen.revision, "it lags");
+        let mut watch = other.watch(other.options(WatchFrom::After(seen.revision))).await;
+        assert_eq!(other.list(At::NotOlderThan(seen.revision)).await.unwrap().objects, seen.objects);
+        let next = one.put("b", n).await;
+        assert_eq!(revisions(&mut watch, 1).await, [next.get()], "nothing of before, and nothing lost");
+        assert_eq!(other.list(At::MostRecent).await.unwrap().revision, next);
+    }
+}
+
+/// What a client knows: the revision of each object.
+type Known = std::collections::BTreeMap<Key, u64>;
+
+/// Lists, then watches until `end` is seen, resuming whenever the watch ends; returns the revisions of what it was sent, and
+/// what it was listed at.
+async fn follow(running: &Running, at: At, end: &Key) -> (u64, Vec<u64>, Known) {
+    let list = running.list(at).await.unwrap();
+    let mut known: Known = list.objects.iter().map(|object| (object.key.clone(), object.revision.get())).collect();
+    let (mut last, mut seen) = (list.revision, Vec::new());
+    while !known.contains_key(end) {
+        let mut watch = running.watch(running.options(WatchFrom::After(last))).await;
+        while !known.contains_key(end) {
+            match watch.next().await {
+                Ok(Event::Added(object) | Event::Modified(object)) => {
+                    known.insert(object.key.clone(), object.revision.get());
+                    last = object.revision;
+                    seen.push(last.get());
+                }
+                Ok(Event::Deleted(object)) => {
+                    known.remove(&object.key);
+                    last = object.revision;
+                    seen.push(last.get());
+                }
+                Ok(Event::Bookmark { .. }) => {}
+                Err(Error::TooSlow | Error::NotReady { .. }) => break,
+                Err(error) => panic!("nothing is lost: {error}"),
+            }
+        }
+    }
+    (list.revision.get(), seen, known)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn under_load_every_client_sees_the_stores_history_from_where_it_began() {
+    const WRITES: u64 = 600;
+    // So little of everything that watchers are closed, resume and catch up.
+    let config =
+        Config { history_events_max: 40, watch_buffer_events_max: 4, catch_up_watches_max: 2, ..Config::default() };
+    let running = Arc::new(Running::new(config));
+    let end = running.key("end");
+    let clients: Vec<_> = (0..12)
+        .map(|client| {
+            let (running, end) = (Arc::clone(&running), end.clone());
+            let at = if client % 2 == 0 { At::MostRecent } else { At::Any };
+            tokio::spawn(async move { follow(&running, at, &end).await })
+        })
+        .collect();
+    let writers = (0..3).map(|writer| {
+        let running = Arc::clone(&running);
+        tokio::spawn(async move {
+            for n in 0..WRITES {
+                let name = format!("{writer}-{}", n % 5);
+                let current = running.store_revision_of(&name).await;
+                let value = thing("ns", &name, "", n);
+                let write = match current {
+                    Some(_) if n % 7 == 0 => Write::Delete,
+                    _ => Write::Put { value, ttl: None },
+                };
+                running.store.swap(&running.key(&name), current, write).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    running.put("end", 1).await;
+    let truth = running.store.watch(&running.collection.everything(), Revision::new(1)).next().await.unwrap();
+    let crate::storage::backend::Update::Changes(truth) = truth else { panic!("{truth:?}") };
+    let live = running.list(At::MostRecent).await.unwrap();
+    let live: Known = live.objects.iter().map(|object| (object.key.clone(), object.revision.get())).collect();
+    for client in clients {
+        let (from, seen, known) = timeout(Duration::from_secs(60), client).await.expect("an event is lost").unwrap();
+        let expected: Vec<_> =
+            truth.iter().map(|change| change.revision.get()).filter(|revision| *revision > from).collect();
+        assert_eq!(seen, expected, "from {from}");
+        assert_eq!(known, live);
+    }
+}
