@@ -299,6 +299,39 @@ async fn bookmarks_come_every_minute_and_follow_the_store_though_the_resource_is
 }
 
 #[tokio::test(start_paused = true)]
+async fn initial_events_end_though_changes_never_do() {
+    let running = Arc::new(Running::new(Config::default()));
+    running.put("a", 0).await;
+    let writer = {
+        let running = Arc::clone(&running);
+        tokio::spawn(async move {
+            for n in 1.. {
+                running.put("a", n).await;
+                sleep(Duration::from_millis(1)).await;
+            }
+        })
+    };
+    let options = running.options(WatchFrom::MostRecent);
+    let mut watch = running.watch(WatchOptions { bookmarks: true, initial_events: true, ..options }).await;
+    let (mut before, mut ended) = (Revision::ZERO, false);
+    for _ in 0..200 {
+        // It reads as fast as is written, so there is nearly always more.
+        sleep(Duration::from_millis(1)).await;
+        let event = watch.next().await.unwrap();
+        match &event {
+            Event::Bookmark { revision, initial_events_end } => {
+                assert!(*initial_events_end && *revision >= before, "{revision} after {before}");
+                ended = true;
+            }
+            event => assert!(event.revision() > before, "{event:?} after {before}"),
+        }
+        before = event.revision();
+    }
+    assert!(ended);
+    writer.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_idle_resource_is_most_recent_without_a_list() {
     let running = Running::new(Config::default());
     running.put("a", 1).await;

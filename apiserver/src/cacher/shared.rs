@@ -122,11 +122,16 @@ impl Shared {
         self.dispatched.send_if_modified(|dispatched| std::mem::replace(dispatched, revision) != revision);
     }
 
-    /// Returns how far changes have been dispatched, as soon as that is at least so far.
-    pub(crate) async fn dispatched_from(&self, revision: Revision) -> Revision {
+    /// How far changes have been dispatched.
+    pub(crate) fn dispatched_now(&self) -> Revision {
+        *self.dispatched.borrow()
+    }
+
+    /// Returns when changes have been dispatched so far.
+    pub(crate) async fn dispatched_from(&self, revision: Revision) {
         let mut dispatched = self.dispatched.subscribe();
-        let dispatched = dispatched.wait_for(|dispatched| *dispatched >= revision).await;
-        *dispatched.expect("the sender is ours")
+        let reached = dispatched.wait_for(|dispatched| *dispatched >= revision).await;
+        reached.expect("the sender is ours");
     }
 
     /// A watcher from just after this revision; `None` when history does not reach so far back.

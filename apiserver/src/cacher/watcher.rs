@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! state (added) ─▶ history after it ─▶ buffer ◀── dispatch
-//!                                        │ empty, and all up to D was dispatched before it was found empty
+//!                                        │ all up to D was dispatched, and what comes next is beyond D
 //!                                        └─▶ bookmark at D
 //! ```
 //!
@@ -44,6 +44,8 @@ pub(crate) struct CacheWatch {
     codec: Arc<dyn Codec>,
     bookmarks: Option<Schedule>,
     wanted: Option<Wanted>,
+    /// The next change, taken from the buffer already.
+    held: Option<Arc<Change>>,
     /// The last change that was seen, delivered or not.
     position: Revision,
 }
@@ -52,7 +54,7 @@ pub(crate) struct CacheWatch {
 struct Wanted {
     from: Revision,
     is_end: bool,
-    /// What had been dispatched before the buffer was last found empty.
+    /// What had been dispatched when it was looked at: as soon as all of that is delivered, the bookmark is true.
     dispatched: Option<Revision>,
     /// For the initial state's end the store is asked how far it is.
     _waiting: Option<Waiting<Arc<Freshness>>>,
@@ -97,6 +99,7 @@ impl CacheWatch {
             codec: shared.codec(),
             bookmarks: options.bookmarks.then(|| Schedule::new(Instant::now(), options.deadline)),
             wanted,
+            held: None,
             // Only the state's end, not the future that a watch may wait for, is a place to make bookmarks from.
             position: Revision::ZERO,
             registration,
@@ -117,15 +120,21 @@ impl CacheWatch {
             }
         }
         loop {
-            match self.registration.buffer.try_recv() {
-                Err(TryRecvError::Empty) => return Ok(self.bookmark()),
+            // First, so that all up to there is in the buffer, or was.
+            self.look_how_far();
+            let next = self.held.take().map_or_else(|| self.registration.buffer.try_recv(), Ok);
+            let change = match next {
+                Ok(change) if change.revision <= self.upto => continue,
+                Ok(change) => change,
+                Err(TryRecvError::Empty) => return Ok(self.bookmark_before(None)),
                 Err(TryRecvError::Disconnected) => return Err(self.registration.ended()),
-                Ok(change) if change.revision <= self.upto => {}
-                Ok(change) => {
-                    if let Some(event) = self.see(&change)? {
-                        return Ok(Some(event));
-                    }
-                }
+            };
+            if let Some(bookmark) = self.bookmark_before(Some(change.revision)) {
+                self.held = Some(change);
+                return Ok(Some(bookmark));
+            }
+            if let Some(event) = self.see(&change)? {
+                return Ok(Some(event));
             }
         }
     }
@@ -138,12 +147,21 @@ impl CacheWatch {
         change.seen_through(&*self.predicate, &*self.codec)
     }
 
-    /// The buffer is empty: a bookmark, if one is wanted and it is certain what it may say.
-    fn bookmark(&mut self) -> Option<Event> {
-        let wanted = self.wanted.as_mut()?;
-        let revision = wanted.dispatched.take().filter(|dispatched| *dispatched >= wanted.from.max(self.position))?;
-        let initial_events_end = wanted.is_end;
-        self.wanted = None;
+    /// For a bookmark that is wanted: how far has been dispatched.
+    fn look_how_far(&mut self) {
+        if let Some(wanted) = self.wanted.as_mut().filter(|wanted| wanted.dispatched.is_none()) {
+            let dispatched = self.registration.shared.dispatched_now();
+            wanted.dispatched = (dispatched >= wanted.from.max(self.position)).then_some(dispatched);
+        }
+    }
+
+    /// The bookmark that is wanted, if all up to it has been delivered: what comes next is beyond it, or nothing is there.
+    fn bookmark_before(&mut self, next: Option<Revision>) -> Option<Event> {
+        let revision = self.wanted.as_ref()?.dispatched?;
+        if next.is_some_and(|next| next <= revision) {
+            return None;
+        }
+        let initial_events_end = self.wanted.take()?.is_end;
         if let Some(bookmarks) = &mut self.bookmarks {
             bookmarks.sent(Instant::now());
         }
@@ -160,27 +178,18 @@ impl Watch for CacheWatch {
             }
             let least = self.wanted.as_ref().map(|wanted| wanted.from.max(self.position));
             let due = self.bookmarks.filter(|_| self.wanted.is_none()).map(|bookmarks| bookmarks.due());
-            let Registration { shared, buffer, end, .. } = &mut self.registration;
-            let change = tokio::select! {
+            let Registration { shared, buffer, .. } = &mut self.registration;
+            tokio::select! {
                 biased;
-                change = buffer.recv() => change,
-                dispatched = shared.dispatched_from(least.unwrap_or_default()), if least.is_some() => {
-                    // True once what is in the buffer by now has been delivered.
-                    if let Some(wanted) = &mut self.wanted {
-                        wanted.dispatched = Some(dispatched);
-                    }
-                    continue;
-                }
+                change = buffer.recv() => match change {
+                    Some(change) => self.held = Some(change),
+                    None => return Err(self.registration.ended()),
+                },
+                _ = shared.dispatched_from(least.unwrap_or_default()), if least.is_some() => {}
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    self.wanted = Some(Wanted { from: self.position.max(self.upto), is_end: false, dispatched: None, _waiting: None });
-                    continue;
+                    let from = self.position.max(self.upto);
+                    self.wanted = Some(Wanted { from, is_end: false, dispatched: None, _waiting: None });
                 }
-            };
-            let Some(change) = change else { return Err(end.get().cloned().unwrap_or(Error::Ended)) };
-            if change.revision > self.upto
-                && let Some(event) = self.see(&change)?
-            {
-                return Ok(event);
             }
         }
     }
