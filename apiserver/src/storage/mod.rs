@@ -5,7 +5,7 @@
 //!                                            └─ Cacher ─ one watch ─▶             └─ Memory (tests)
 //! ```
 //!
-//! [`Storage`] is the contract, [`conformance`] its proof; [`Direct`] asks the store for everything, the cacher answers
+//! [`Storage`] is the contract, `conformance` its proof; [`Direct`] asks the store for everything, the cacher answers
 //! readers and watchers from memory. Writes are one primitive, a compare and swap by revision; what people know as create,
 //! guaranteed update and delete is built on it in [`update`].
 //! Does not: know any kind ([`Codec`] and [`Predicate`] are the doors), validate, default or convert.
