@@ -15,7 +15,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["proto"]),
     ("store", &["proto"]),
     ("client", &["proto"]),
-    ("chaos-tests", &["proto", "client", "store"]),
+    // It speaks etcd through the client, so that a real etcd can stand in for the store.
+    ("apiserver", &["proto", "client"]),
+    ("chaos-tests", &["proto", "client", "store", "apiserver"]),
     ("bench", &["proto", "client", "store", "chaos-tests"]),
     ("cli", &["proto", "api", "store", "client", "chaos-tests", "bench"]),
 ];
