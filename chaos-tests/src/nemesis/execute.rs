@@ -80,7 +80,7 @@ async fn one(ground: &Ground, planned: &Planned, begun: Instant, exclusive: &Sem
             let members = on.iter().map(|name| ground.number(name)).collect();
             ground.recorder.fault(planned.number, FaultStep::Applied { members, figures });
             sleep(Duration::from_millis(planned.for_ms)).await;
-            witness(ground, planned.number, fault.as_mut()).await
+            witness(ground, planned.number, &on, fault.as_mut()).await
         }
     };
     let what = format!("fault {} ({})", planned.number, planned.fault.id());
@@ -109,12 +109,13 @@ async fn one(ground: &Ground, planned: &Planned, begun: Instant, exclusive: &Sem
     }
 }
 
-/// Looks again while the fault is in force: an effect may need traffic to be seen, and none passes where another fault holds it,
-/// whose own deadlines bound that.
-async fn witness(ground: &Ground, number: u64, fault: &mut dyn Fault) -> Result<Figures, Error> {
+/// Looks again while the fault is in force: an effect may need traffic to be seen, and none passes where another fault holds it or
+/// has cut the member off, whose own deadlines bound that.
+async fn witness(ground: &Ground, number: u64, on: &[String], fault: &mut dyn Fault) -> Result<Figures, Error> {
+    let (links, names) = (ground.cluster.links(), ground.names());
     let mut until = Instant::now() + EFFECT_WITHIN;
     loop {
-        if ground.cluster.links().is_masked(number) {
+        if links.is_masked(number) || on.iter().any(|name| links.is_cut_off(name, &names)) {
             until = Instant::now() + EFFECT_WITHIN;
         }
         match within("witnessing", WITNESS_WITHIN, fault.witness(ground)).await {

@@ -206,6 +206,11 @@ impl Links {
         on.peek().is_some() && on.all(|(link, own)| link.state.borrow().severity() > own.severity())
     }
 
+    /// Whether none of the others hears this member.
+    pub fn is_cut_off(&self, member: &str, others: &[String]) -> bool {
+        others.iter().filter(|other| *other != member).all(|other| !self.get(member, other).is_open())
+    }
+
     /// The present state of a link.
     pub fn get(&self, from: &str, to: &str) -> LinkState {
         self.with(from, to, |link| *link.state.borrow())
@@ -266,6 +271,11 @@ mod tests {
         assert!(links.is_masked(1) && !links.is_masked(2));
         links.lift(2);
         assert!(!links.is_masked(1));
+        links.impose(4, "n1", "n2", LinkState::Hold);
+        let others = ["n1", "n2", "n3"].map(str::to_owned);
+        assert!(!links.is_cut_off("n1", &others), "n3 hears it");
+        links.impose(4, "n1", "n3", LinkState::Hold);
+        assert!(links.is_cut_off("n1", &others) && !links.is_cut_off("n2", &others));
     }
 
     #[test]
