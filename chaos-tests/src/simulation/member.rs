@@ -154,7 +154,13 @@ impl Member {
 
     /// Its life ends where it is.
     pub(crate) fn end(&mut self, world: &mut World, how: End) {
-        let Some(plug) = self.plug.take() else { return };
+        let Some(plug) = self.plug.take() else {
+            // Killed while its disk failed: that is over for its next life too.
+            if how == End::Power {
+                self.disk.set_failing_syncs(false);
+            }
+            return;
+        };
         self.disk = match how {
             End::Kill => self.disk.kill(),
             End::Power => self.disk.power_cut(self.chance.random()),
