@@ -46,7 +46,7 @@ async fn fill(url: &str, front: &str, count: usize) -> anyhow::Result<()> {
 }
 
 async fn keys(url: &str) -> anyhow::Result<BTreeMap<Vec<u8>, (i64, i64)>> {
-    let all = pb::RangeRequest { key: "\0".into(), range_end: "\0".into(), ..Default::default() };
+    let all = pb::RangeRequest { key: "\0".into(), range_end: "\0".into(), keys_only: true, ..Default::default() };
     let answer = KvClient::new(lazily(url)?).range(all).await?.into_inner();
     Ok(answer.kvs.into_iter().map(|kv| (kv.key.to_vec(), (kv.mod_revision, kv.version))).collect())
 }
