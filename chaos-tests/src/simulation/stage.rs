@@ -178,6 +178,8 @@ impl Stage {
             self.look_at_log(host);
             self.members[host].member.end(&mut self.world, how);
             self.record_member(host, MemberStep::Ended { expected: true, status: why.to_owned() });
+        } else {
+            self.members[host].member.end(&mut self.world, how);
         }
     }
 
