@@ -4,8 +4,7 @@
 #
 # Most are the tests of `make test`, told by FAIRLEAD_PROOF=1 to do all their rounds; `chaos`, `control` and `soak` are runs
 # of `fairlead chaos` (CHAOS_SEEDS, CHAOS_JOBS, CHAOS_SOAK: how many, how many at once, how long), whose histories lie in
-# target/chaos; `performance` is
-# `fairlead bench`, whose table goes into docs/performance.md (BENCH_ARGS reaches it, say to name another etcd). Refuses a
+# target/chaos; `performance` is `fairlead bench`, whose table goes into docs/performance.md (BENCH_ARGS reaches it, say to name another etcd). Refuses a
 # tree with changes: results of something that is in no commit prove nothing. A proof that fails keeps its last good file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -34,7 +33,7 @@ performance() {
 }
 
 # A profile of `fairlead chaos` with seeds 1 to CHAOS_SEEDS, in CHAOS_JOBS processes: a run waits more than it computes. What each
-# says comes in the order of seeds; the status is the worst.
+# says comes in the order of seeds; fails where one does.
 seeds() {
     local profile=$1 count=${CHAOS_SEEDS:-20} jobs=${CHAOS_JOBS:-4} folder status=0 job
     local -a pids=()

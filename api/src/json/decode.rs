@@ -286,6 +286,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn map(&mut self, of: ShapeId) -> Result<Map, Fault> {
+        self.entries(|decoder| Ok(decoder.value(of)?.unwrap_or_else(|| zero(decoder.schema.shape(of)))))
+    }
+
+    /// An object whose keys are free, each value read by `value`.
+    fn entries(&mut self, value: impl Fn(&mut Self) -> Result<Value, Fault>) -> Result<Map, Fault> {
         let (mut entries, mut seen) = (Vec::new(), Seen::default());
         self.reader.enter();
         while self.reader.more(entries.is_empty()) {
@@ -294,7 +299,7 @@ impl<'a> Decoder<'a> {
                 self.problem("duplicate field", &key);
             }
             self.path.push(Step::Key(key.clone()));
-            let value = self.value(of)?.unwrap_or_else(|| zero(self.schema.shape(of)));
+            let value = value(self)?;
             self.path.pop();
             entries.push((Name::Owned(key.into_owned()), value));
         }
@@ -333,21 +338,7 @@ impl<'a> Decoder<'a> {
                 }
                 Value::List(elements)
             }
-            Token::Object => {
-                let (mut entries, mut seen) = (Vec::new(), Seen::default());
-                self.reader.enter();
-                while self.reader.more(entries.is_empty()) {
-                    let key = self.reader.key();
-                    if self.report && seen.again(&entries, &key) {
-                        self.problem("duplicate field", &key);
-                    }
-                    self.path.push(Step::Key(key.clone()));
-                    let value = self.any()?;
-                    self.path.pop();
-                    entries.push((Name::Owned(key.into_owned()), value));
-                }
-                Value::Map(Map::from_unsorted(entries))
-            }
+            Token::Object => Value::Map(self.entries(Self::any)?),
         })
     }
 

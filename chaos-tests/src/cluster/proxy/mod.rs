@@ -1,7 +1,7 @@
 //! Fault proxies: one listener before each member's peer port and one before its client port, in this process.
 //!
 //! Members advertise their peer proxy as their peer URL, so all members share one `initial-cluster`. TCP does not say which
-//! member dials, so the proxy looks the dialling socket up in `/proc` (`owner`): this works for any program, without a flag.
+//! member dials, so the proxy asks the kernel whose the dialling socket is (`owner`): this works for any program, without a flag.
 //! Faults are set per directed link ([`Links`]) and act on the bytes that flow that way, in whichever connection:
 //!
 //! ```text
